@@ -1,0 +1,156 @@
+// Products of a sparse symmetric matrix with a block of B row-major vectors.
+//
+// Edge form: the matrix is a sum over edges (i, j) of d x d stiffnesses
+//     K = t I + s u u^T,   s = +1 or -1,
+// acting on the difference of the two ends.  An edge costs d + 1 doubles and one
+// index; the sign s sits in the top bit of the index.  With optional site weights w
+// (inverse square roots of masses) the difference is w_i x_i - w_j x_j and the force
+// is weighted likewise.  One SIMD register holds a row of the block at B = 8, so the
+// loop over the block is the vector loop and gathers never split.
+//
+// CSR form: any sparse matrix, the same block layout.
+//
+// All functions compute Y += alpha A X + shift X on the first n sites (rows) and may
+// write rubbish into the ghost sites of Y that follow them.
+
+#include <cstddef>
+#include <cstdint>
+
+namespace {
+
+typedef double v4 __attribute__((vector_size(32)));
+typedef double v8 __attribute__((vector_size(64)));
+
+constexpr int64_t kFetchAhead = 16;        // edges
+constexpr int64_t kFetchFromSites = 16000;  // below, X and Y live in the cache anyway
+constexpr int32_t kIndexMask = 0x7fffffff;
+
+template <int D, class V, int NV, bool WEIGHTED, bool FETCH>
+void edges(int64_t n, const int64_t *start, const int32_t *index, const double *parameters,
+           const double *weight, const double *X, double *Y, double alpha, double shift) {
+    constexpr int64_t B = NV * (int64_t)(sizeof(V) / sizeof(double));
+    for (int64_t i = 0; i < n; i++) {
+        V xi[D][NV], sum[D][NV];
+        const V *own = (const V *)(X + D * B * i);
+        const double wi = WEIGHTED ? weight[i] : 1.0;
+        for (int c = 0; c < D; c++)
+            for (int q = 0; q < NV; q++) {
+                xi[c][q] = WEIGHTED ? wi * own[c * NV + q] : own[c * NV + q];
+                sum[c][q] = V{};
+            }
+        for (int64_t p = start[i]; p < start[i + 1]; p++) {
+            const int32_t entry = index[p];
+            const int64_t j = entry & kIndexMask;
+            const V *x = (const V *)(X + D * B * j);
+            V *y = (V *)(Y + D * B * j);
+            const double *u = parameters + (D + 1) * p;
+            if (FETCH) {
+                const int64_t ahead = D * B * (int64_t)(index[p + kFetchAhead] & kIndexMask);
+                for (int64_t k = 0; k < D * B; k += 8) {
+                    __builtin_prefetch(X + ahead + k, 0);
+                    __builtin_prefetch(Y + ahead + k, 1);
+                }
+            }
+            const double wj = WEIGHTED ? weight[j] : 1.0;
+            const double t = alpha * u[D];
+            const double s = entry < 0 ? -alpha : alpha;
+            for (int q = 0; q < NV; q++) {
+                V delta[D];
+                for (int c = 0; c < D; c++)
+                    delta[c] = xi[c][q] - (WEIGHTED ? wj * x[c * NV + q] : x[c * NV + q]);
+                V along = u[0] * delta[0];
+                for (int c = 1; c < D; c++) along += u[c] * delta[c];
+                along *= s;
+                for (int c = 0; c < D; c++) {
+                    const V force = t * delta[c] + u[c] * along;
+                    sum[c][q] += force;
+                    y[c * NV + q] -= WEIGHTED ? wj * force : force;
+                }
+            }
+        }
+        V *y = (V *)(Y + D * B * i);
+        for (int c = 0; c < D; c++)
+            for (int q = 0; q < NV; q++)
+                y[c * NV + q] += (WEIGHTED ? wi * sum[c][q] : sum[c][q]) + shift * own[c * NV + q];
+    }
+}
+
+template <class V, int NV, bool FETCH>
+void rows(int64_t n, const int64_t *start, const int32_t *index, const double *value,
+          const double *X, double *Y, double alpha, double shift) {
+    constexpr int64_t B = NV * (int64_t)(sizeof(V) / sizeof(double));
+    for (int64_t r = 0; r < n; r++) {
+        V sum[NV];
+        for (int q = 0; q < NV; q++) sum[q] = V{};
+        for (int64_t p = start[r]; p < start[r + 1]; p++) {
+            if (FETCH) __builtin_prefetch(X + B * (int64_t)index[p + kFetchAhead], 0);
+            const V *x = (const V *)(X + B * (int64_t)index[p]);
+            for (int q = 0; q < NV; q++) sum[q] += value[p] * x[q];
+        }
+        const V *own = (const V *)(X + B * r);
+        V *y = (V *)(Y + B * r);
+        for (int q = 0; q < NV; q++) y[q] += alpha * sum[q] + shift * own[q];
+    }
+}
+
+template <int D, class V, int NV>
+void edges_for(int64_t n, const int64_t *start, const int32_t *index, const double *parameters,
+               const double *weight, const double *X, double *Y, double alpha, double shift) {
+    const bool fetch = n > kFetchFromSites;
+    if (weight && fetch)
+        edges<D, V, NV, true, true>(n, start, index, parameters, weight, X, Y, alpha, shift);
+    else if (weight)
+        edges<D, V, NV, true, false>(n, start, index, parameters, weight, X, Y, alpha, shift);
+    else if (fetch)
+        edges<D, V, NV, false, true>(n, start, index, parameters, weight, X, Y, alpha, shift);
+    else
+        edges<D, V, NV, false, false>(n, start, index, parameters, weight, X, Y, alpha, shift);
+}
+
+template <int D>
+int edges_of_width(int width, int64_t n, const int64_t *start, const int32_t *index,
+                   const double *parameters, const double *weight, const double *X, double *Y,
+                   double alpha, double shift) {
+    switch (width) {
+        case 1: edges_for<D, double, 1>(n, start, index, parameters, weight, X, Y, alpha, shift); return 0;
+        case 4: edges_for<D, v4, 1>(n, start, index, parameters, weight, X, Y, alpha, shift); return 0;
+        case 8: edges_for<D, v8, 1>(n, start, index, parameters, weight, X, Y, alpha, shift); return 0;
+        case 16: edges_for<D, v8, 2>(n, start, index, parameters, weight, X, Y, alpha, shift); return 0;
+    }
+    return 1;
+}
+
+}  // namespace
+
+extern "C" {
+
+// Y += alpha A X + shift X for the edge form.  Returns 1 for an unknown dimension or width.
+int gm_edge_product(int dimension, int width, int64_t n, const int64_t *start,
+                    const int32_t *index, const double *parameters, const double *weight,
+                    const double *X, double *Y, double alpha, double shift) {
+    switch (dimension) {
+        case 2: return edges_of_width<2>(width, n, start, index, parameters, weight, X, Y, alpha, shift);
+        case 3: return edges_of_width<3>(width, n, start, index, parameters, weight, X, Y, alpha, shift);
+        case 4: return edges_of_width<4>(width, n, start, index, parameters, weight, X, Y, alpha, shift);
+    }
+    return 1;
+}
+
+// Y += alpha A X + shift X for the CSR form.
+int gm_row_product(int width, int64_t n, const int64_t *start, const int32_t *index,
+                   const double *value, const double *X, double *Y, double alpha, double shift) {
+    const bool fetch = n > 3 * kFetchFromSites;
+    switch (width) {
+#define GM_ROWS(V, NV)                                                                     \
+    fetch ? rows<V, NV, true>(n, start, index, value, X, Y, alpha, shift)                  \
+          : rows<V, NV, false>(n, start, index, value, X, Y, alpha, shift)
+        case 1: GM_ROWS(double, 1); return 0;
+        case 4: GM_ROWS(v4, 1); return 0;
+        case 8: GM_ROWS(v8, 1); return 0;
+        case 16: GM_ROWS(v8, 2); return 0;
+#undef GM_ROWS
+    }
+    return 1;
+}
+
+}
