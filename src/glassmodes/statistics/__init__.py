@@ -1,0 +1,1 @@
+"""Statistics of ensembles of glasses: bootstrap over samples, exponents, tails, histograms."""
