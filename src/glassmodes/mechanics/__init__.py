@@ -1,0 +1,1 @@
+"""Mechanics of a sample from one representation of its interacting pairs."""

@@ -1,0 +1,128 @@
+r"""The Hessian H = ∂²U/∂x∂x of interacting pairs, as edges, as sparse blocks and over ranks.
+
+A pair contributes the stiffness K = t I + s u uᵀ between its ends, with
+
+    t = φ'/r,    s u uᵀ = (φ'' - φ'/r) n nᵀ,    n = r/|r|,
+
++K on the two diagonal blocks and -K on the two others.  With masses m the matrix is
+D = M^(-1/2) H M^(-1/2), whose eigenvalues are squared frequencies; moduli want H itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+
+from glassmodes.mechanics.interactions import PairInteractions
+from glassmodes.parallel import split_range
+
+if TYPE_CHECKING:
+    from petsc4py import PETSc
+
+
+def edges(inter: PairInteractions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (u (P, d), sign (P,), t (P,)) of every pair, the input of `spectra.EdgeOperator`."""
+    t = inter.A1
+    axial = inter.derivatives[2] - t
+    u = inter.vector * (np.sqrt(np.abs(axial)) / inter.distance)[:, None]
+    return u, np.where(axial < 0, -1.0, 1.0), t
+
+
+def stiffnesses(inter: PairInteractions) -> np.ndarray:
+    """Return K = A2 r rᵀ + A1 I of every pair, (P, d, d)."""
+    k_pcc = inter.vector[:, :, None] * (inter.A2[:, None] * inter.vector)[:, None, :]
+    k_pcc.reshape(len(inter), -1)[:, :: inter.d + 1] += inter.A1[:, None]
+    return k_pcc
+
+
+def sparse(inter: PairInteractions, masses: np.ndarray | None = None) -> sp.bsr_matrix:
+    """Assemble the whole Hessian.
+
+    Parameters
+    ----------
+    inter
+        All pairs.
+    masses : (N,) or None
+        Weights the matrix if given.
+
+    Returns
+    -------
+    bsr_matrix (dN, dN) with d x d blocks
+        Block columns sorted in each row; every diagonal block is stored.
+    """
+    return _block_rows(inter, 0, inter.n, masses)
+
+
+def petsc(comm, inter: PairInteractions, masses: np.ndarray | None = None) -> PETSc.Mat:
+    """Assemble the Hessian as a distributed AIJ matrix with block size d.  Collective.
+
+    Each rank builds the rows of its own contiguous range of particles from the whole pair
+    list and hands them to PETSc as one CSR block.  The caller destroys the matrix.
+
+    Parameters
+    ----------
+    comm
+        Communicator of the matrix.
+    inter
+        The same pairs on every rank.
+    masses : (N,) or None
+        Weights the matrix if given.
+    """
+    from petsc4py import PETSc
+
+    first, last = split_range(inter.n, comm.size, comm.rank)
+    rows = _block_rows(inter, first, last, masses).tocsr()
+    index = PETSc.IntType
+    size = (rows.shape[0], rows.shape[1])
+    matrix = PETSc.Mat().createAIJ(
+        size=(size, size),
+        bsize=inter.d,
+        csr=(rows.indptr.astype(index), rows.indices.astype(index), rows.data),
+        comm=comm,
+    )
+    matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
+    matrix.assemble()
+    return matrix
+
+
+def _block_rows(
+    inter: PairInteractions, first: int, last: int, masses: np.ndarray | None
+) -> sp.bsr_matrix:
+    """Return the block rows of particles first..last-1, with global block columns."""
+    i, j, d = inter.i, inter.j, inter.d
+    lower = np.flatnonzero((j >= first) & (j < last))
+    upper = np.flatnonzero((i >= first) & (i < last))
+    sites = np.arange(first, last)
+    k_pcc = stiffnesses(inter)
+    # For pairs sorted by (i, j) each of the three parts ascends within a block row, and so
+    # does their sequence: one stable sort by row leaves the columns in order.
+    row = np.concatenate([j[lower], sites, i[upper]])
+    column = np.concatenate([i[lower], sites, j[upper]])
+    sequence = np.argsort(row, kind="stable")
+    weights = None if masses is None else 1.0 / np.sqrt(np.asarray(masses, np.float64))
+    blocks = np.empty((len(row), d, d))
+    np.negative(k_pcc[lower], out=blocks[: len(lower)])
+    blocks[len(lower) : len(lower) + len(sites)] = _diagonal(inter, k_pcc, first, last)
+    np.negative(k_pcc[upper], out=blocks[len(lower) + len(sites) :])
+    if weights is not None:
+        blocks *= (weights[row] * weights[column])[:, None, None]
+    start = np.concatenate([[0], np.cumsum(np.bincount(row - first, minlength=last - first))])
+    shape = ((last - first) * d, inter.n * d)
+    matrix = sp.bsr_matrix((blocks[sequence], column[sequence], start), shape=shape)
+    matrix.sum_duplicates()
+    return matrix
+
+
+def _diagonal(inter: PairInteractions, k_pcc: np.ndarray, first: int, last: int) -> np.ndarray:
+    """Return the sum of K over the pairs of each particle first..last-1, (last - first, d, d)."""
+    diagonal = np.empty((last - first, inter.d, inter.d))
+    for a in range(inter.d):
+        for b in range(a + 1):
+            entry = sum(
+                np.bincount(end, weights=k_pcc[:, a, b], minlength=inter.n)
+                for end in (inter.i, inter.j)
+            )
+            diagonal[:, a, b] = diagonal[:, b, a] = entry[first:last]
+    return diagonal

@@ -1,0 +1,253 @@
+r"""The one representation of interacting pairs that all of mechanics is built from.
+
+Symbols: r_pc pair vector x_j - x_i (pair, Cartesian), r its length, φ the energy of a pair.
+The bond tensors are the derivatives of φ with respect to r²/2, which keep every observable
+a polynomial in the pair vectors:
+
+    A1 = φ'/r                       A2 = φ''/r² - φ'/r³
+    A3 = φ'''/r³ - 3φ''/r⁴ + 3φ'/r⁵   A4 = φ''''/r⁴ - 6φ'''/r⁵ + 15φ''/r⁶ - 15φ'/r⁷
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+
+from glassmodes.errors import InputError, SampleError
+
+if TYPE_CHECKING:
+    from glassmodes.models.base import Model
+    from glassmodes.sample import Sample
+
+OVERLAP = 0.1
+"""Pairs closer than this fraction of their interaction length are refused as overlapping."""
+
+
+@dataclass(frozen=True)
+class PairInteractions:
+    """Pairs inside the cutoff of their interaction, each once, with the derivatives of φ.
+
+    Attributes
+    ----------
+    n, d : int
+        Particles and dimension.
+    volume : float
+        Product of the box edges.
+    i, j : (P,) int32
+        Ends of each pair.
+    vector : (P, d) float64
+        Minimum-image pair vector x_j - x_i.
+    distance : (P,) float64
+        Length of `vector`.
+    derivatives : (order + 1, P) float64
+        φ, φ', φ'', ... with respect to the distance.
+    """
+
+    n: int
+    d: int
+    volume: float
+    i: np.ndarray
+    j: np.ndarray
+    vector: np.ndarray
+    distance: np.ndarray
+    derivatives: np.ndarray
+
+    @property
+    def order(self) -> int:
+        """Highest derivative of φ that is at hand."""
+        return len(self.derivatives) - 1
+
+    def __len__(self) -> int:
+        return len(self.i)
+
+    @cached_property
+    def A1(self) -> np.ndarray:
+        """First bond tensor, (P,)."""
+        return self._derivative(1) / self.distance
+
+    @cached_property
+    def A2(self) -> np.ndarray:
+        """Second bond tensor, (P,)."""
+        return (self._derivative(2) - self.A1) / self.distance**2
+
+    @cached_property
+    def A3(self) -> np.ndarray:
+        """Third bond tensor, (P,)."""
+        return (self._derivative(3) / self.distance - 3 * self.A2) / self.distance**2
+
+    @cached_property
+    def A4(self) -> np.ndarray:
+        """Fourth bond tensor, (P,)."""
+        r = self.distance
+        return (self._derivative(4) / r**2 - 3 * self.A2 / r**2 - 6 * self.A3) / r**2
+
+    def _derivative(self, order: int) -> np.ndarray:
+        if order > self.order:
+            raise ValueError(f"derivative {order} asked for, interactions hold {self.order}")
+        return self.derivatives[order]
+
+    @cached_property
+    def _incidence(self) -> sp.csc_matrix:
+        """Sparse (n, P) matrix with -1 at the first end of each pair and +1 at the second."""
+        ends = np.empty((len(self), 2), np.int32)
+        ends[:, 0], ends[:, 1] = self.i, self.j
+        start = np.arange(0, 2 * len(self) + 1, 2, dtype=np.int32)
+        signs = np.tile([-1.0, 1.0], len(self))
+        return sp.csc_matrix((signs, ends.ravel(), start), shape=(self.n, len(self)))
+
+    def scatter(self, values: np.ndarray) -> np.ndarray:
+        """Add `values` (P, ...) to particle j and subtract them from particle i, (n, ...)."""
+        flat = np.ascontiguousarray(values, np.float64).reshape(len(self), -1)
+        return (self._incidence @ flat).reshape(self.n, *values.shape[1:])
+
+
+def find_interactions(
+    sample: Sample, model: Model | None = None, order: int = 2
+) -> PairInteractions:
+    """Find all pairs that interact and evaluate the derivatives of their energy.
+
+    Parameters
+    ----------
+    sample
+        Positions, box, species and, where the model needs them, diameters.  Bonds of the
+        sample are harmonic springs and are added to the pairs of the model.
+    model
+        Interaction model; by default the one that the sample carries.
+    order
+        Highest derivative of the pair energy, at most 4.
+
+    Returns
+    -------
+    PairInteractions
+        Sorted by (i, j), with i < j.
+
+    Raises
+    ------
+    InputError
+        If the sample has neither model nor bonds, does not fit the model, holds NaN, or if a
+        box edge is smaller than twice the cutoff (a pair could then meet twice).
+    SampleError
+        ``"overlap"``, if two particles sit on top of each other.
+
+    Notes
+    -----
+    Not collective.  Linear in the number of pairs; (6 + order) doubles a pair.
+    """
+    sample.validate()
+    parts = []
+    model = _model_of(sample, model)
+    if model is not None:
+        parts.append(_pairs_of_model(sample, model, order))
+    if sample.bonds is not None:
+        parts.append(_pairs_of_bonds(sample, order))
+    if not parts:
+        raise InputError("the sample has no model and no bonds: attach a model with --model NAME")
+    if len(parts) == 1:
+        return interactions_of_pairs(sample, *parts[0])
+    i, j = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
+    derivatives = np.concatenate([part[2] for part in parts], axis=1)
+    sequence = np.lexsort((j, i))
+    return interactions_of_pairs(sample, i[sequence], j[sequence], derivatives[:, sequence])
+
+
+def interactions_of_pairs(
+    sample: Sample, i: np.ndarray, j: np.ndarray, derivatives: np.ndarray
+) -> PairInteractions:
+    """Build interactions from given pairs (P,) and derivatives (order + 1, P)."""
+    if not np.all(np.isfinite(derivatives)):
+        bad = int(np.flatnonzero(~np.isfinite(derivatives).all(axis=0))[0])
+        raise InputError(
+            f"the energy of pair ({i[bad]}, {j[bad]}) or a derivative is not finite: "
+            "check positions, diameters and model constants"
+        )
+    vector = pair_vectors(sample, i, j)
+    distance = np.sqrt(np.einsum("pc,pc->p", vector, vector))
+    i, j = (np.asarray(end, np.int32) for end in (i, j))
+    n, d = sample.positions.shape
+    volume = float(np.prod(sample.box))
+    return PairInteractions(n, d, volume, i, j, vector, distance, derivatives)
+
+
+def pair_vectors(sample: Sample, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Return the minimum-image vectors x_j - x_i, (P, d)."""
+    box = np.asarray(sample.box)
+    vector = sample.positions[j] - sample.positions[i]
+    vector -= box * np.rint(vector / box)
+    return vector
+
+
+def _model_of(sample: Sample, model: Model | None) -> Model | None:
+    if model is None and sample.model:
+        from glassmodes.models import from_spec
+
+        model = from_spec(sample.model)
+    kind = getattr(model, "kind", "pair")
+    if kind != "pair":
+        raise InputError(f"mechanics knows pair models only, this model is of kind {kind!r}")
+    return model
+
+
+def _pairs_of_model(sample: Sample, model: Model, order: int) -> tuple[np.ndarray, ...]:
+    from glassmodes.kernels.neighbours import find_pairs
+
+    model.check(sample)
+    reach = model.interaction_range(sample)
+    edge = float(np.min(sample.box))
+    if edge < 2 * reach:
+        raise InputError(
+            f"the shortest box edge is {edge:.6g}, less than twice the cutoff {reach:.6g}: "
+            f"a larger sample is needed (edges of at least {2 * reach:.6g})"
+        )
+    i, j = find_pairs(sample.wrapped(), sample.box, reach)
+    vector = pair_vectors(sample, i, j)
+    distance = np.sqrt(np.einsum("pc,pc->p", vector, vector))
+    species, diameters = sample.species, sample.diameters
+    diameter_i, diameter_j = (None, None) if diameters is None else (diameters[i], diameters[j])
+    length, _, cutoff = model.pair_parameters(species[i], species[j], diameter_i, diameter_j)
+    _refuse_overlaps(i, j, distance, length)
+    inside = distance < cutoff * length
+    if diameters is not None:
+        diameter_i, diameter_j = diameter_i[inside], diameter_j[inside]
+    i, j, distance = i[inside], j[inside], distance[inside]
+    derivatives = model.derivatives(
+        distance, species[i], species[j], diameter_i, diameter_j, order=order
+    )
+    return i, j, derivatives
+
+
+def _refuse_overlaps(i, j, distance, length) -> None:
+    closest = np.argmin(distance / length) if len(distance) else None
+    if closest is not None and distance[closest] < OVERLAP * length[closest]:
+        raise SampleError(
+            "overlap",
+            f"particles {i[closest]} and {j[closest]} overlap: their distance is "
+            f"{distance[closest]:.3g} at an interaction length of {length[closest]:.3g}; "
+            "separate them or minimise from a valid configuration",
+            distance=float(distance[closest]),
+        )
+
+
+def _pairs_of_bonds(sample: Sample, order: int) -> tuple[np.ndarray, ...]:
+    """Harmonic springs φ = k (r - l)²/2; without rest lengths they are at rest as they are."""
+    i, j = np.sort(np.asarray(sample.bonds, np.int32).reshape(-1, 2), axis=1).T
+    vector = pair_vectors(sample, i, j)
+    distance = np.linalg.norm(vector, axis=1)
+    if np.any(i == j) or np.any(distance == 0):
+        raise SampleError("overlap", "a bond joins a particle to itself or has no length")
+    if np.any(np.abs(vector) > 0.49 * np.asarray(sample.box)):
+        raise InputError(
+            "a bond is as long as half the box: the nearest image is ambiguous, "
+            "use a larger periodic cell"
+        )
+    stiffness = np.ones(len(i)) if sample.stiffness is None else np.asarray(sample.stiffness)
+    rest = distance if sample.rest_lengths is None else np.asarray(sample.rest_lengths)
+    derivatives = np.zeros((order + 1, len(i)))
+    terms = (stiffness * (distance - rest) ** 2 / 2, stiffness * (distance - rest), stiffness)
+    for k, term in enumerate(terms[: order + 1]):
+        derivatives[k] = term
+    sequence = np.lexsort((j, i))
+    return i[sequence], j[sequence], derivatives[:, sequence]

@@ -1,0 +1,48 @@
+r"""Non-affine forces: what an affine deformation leaves unbalanced.
+
+For x_a += γ x_b the force gradient on particle k is
+
+    Ξ_k = ∂²U/∂γ∂x_k = -Σ_j [A2 r_a r_b r_kj + A1 r_b e_a]     (r_kj = x_j - x_k).
+
+The last term is the net force on k and vanishes at a minimum, where Ξ_ab = Ξ_ba and only
+d (d + 1)/2 directions are distinct.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glassmodes.mechanics.born import symmetric_directions
+from glassmodes.mechanics.forces import forces
+from glassmodes.mechanics.interactions import PairInteractions
+
+
+def non_affine_block(inter: PairInteractions) -> np.ndarray:
+    """Return Ξ for the symmetric directions without the net force, (dN, d (d + 1)/2).
+
+    Columns follow `born.symmetric_directions`; the rows are those of the Hessian.  This is
+    the right-hand side of the non-affine displacements.
+    """
+    directions = symmetric_directions(inter.d)
+    block = np.empty((inter.n, inter.d, len(directions)))
+    for k, (a, b) in enumerate(directions):
+        weight = inter.A2 * inter.vector[:, a] * inter.vector[:, b]
+        block[:, :, k] = inter.scatter(weight[:, None] * inter.vector)
+    return block.reshape(inter.n * inter.d, len(directions))
+
+
+def non_affine_forces(inter: PairInteractions) -> np.ndarray:
+    """Return Ξ[a, b] = d(-force)/dγ for x_a += γ x_b, (d, d, N, d), exact away from a minimum too.
+
+    The particles follow the deformation; the derivative is the change of -force in the
+    deformed frame.  Rows sum to zero over the particles.
+    """
+    n, d = inter.n, inter.d
+    block = non_affine_block(inter).reshape(n, d, -1)
+    xi = np.empty((d, d, n, d))
+    for k, (a, b) in enumerate(symmetric_directions(d)):
+        xi[a, b] = xi[b, a] = block[:, :, k]
+    net = -forces(inter)
+    for a in range(d):
+        xi[a, :, :, a] += net.T
+    return xi
