@@ -1,0 +1,45 @@
+# The two commands: make campaign, make test. Each sets everything up first, once.
+
+CORES ?= 2
+CONFIG ?= config/config.yaml
+PYTEST_ARGS ?=
+
+# .venv/bin comes first on PATH: its mpiexec carries the MPI settings of envs/mpi.sh.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+PYTHON := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup campaign test test-serial test-mpi check benchmark clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:  ## make .venv with everything in it (does nothing when it is there)
+	@envs/setup.sh
+
+campaign: setup  ## run or resume the campaign of CONFIG on CORES cores
+	@.venv/bin/glassmodes campaign run --config $(CONFIG) --cores $(CORES)
+
+test: test-serial test-mpi  ## run all tests, at 1, 2 and 3 ranks
+
+test-serial: setup
+	$(PYTHON) -m pytest $(PYTEST_ARGS) tests/unit tests/workflow
+
+test-mpi: setup
+	$(PYTHON) -m pytest $(PYTEST_ARGS) tests/mpi
+	mpiexec -n 2 $(PYTHON) -m pytest $(PYTEST_ARGS) tests/mpi
+	mpiexec -n 3 $(PYTHON) -m pytest $(PYTEST_ARGS) tests/mpi
+
+check: setup  ## lint and type-check code, rules and profiles
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --lint --configfile $(CONFIG)
+
+benchmark: setup  ## measure against scipy, SLEPc and matscipy; needs an idle machine
+	$(PYTHON) benchmarks/run.py
+
+clean:  ## remove caches and build products; results and .venv stay
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis src/glassmodes/kernels/_build
+	find src tests benchmarks workflow -name __pycache__ -type d -exec rm -rf {} +
