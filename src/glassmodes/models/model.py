@@ -1,0 +1,145 @@
+"""The common base of everything that gives particles an energy.
+
+A model is rebuilt exactly from its specification, a small dictionary that every
+sample carries::
+
+    {"name": "ipl_3d", "class": "InversePowerLaw", "constants": {...}}
+
+The class is one of the package's own or ``"module:Class"`` for a user's own,
+which Python must be able to import.  The constants are the keyword arguments of
+the constructor; every constructor argument is kept as an attribute of the same
+name, and that is all a class has to do to be stored and found again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from glassmodes.errors import InputError, nearest
+from glassmodes.sample import first_line
+
+if TYPE_CHECKING:
+    from glassmodes.models.defaults import ModelDefaults
+    from glassmodes.sample import Sample
+
+_CLASSES: dict[str, type[Model]] = {}
+
+
+class Model(ABC):
+    """Interactions between particles.
+
+    Attributes
+    ----------
+    kind : str
+        Which machinery evaluates the model: ``"pair"`` for `PairPotential`.
+    name : str
+        Name in the library or in the user's file.
+    defaults : ModelDefaults or None
+        Dimension, density and composition that preparations use if not told otherwise.
+    """
+
+    kind: ClassVar[str]
+    name: str = ""
+    defaults: ModelDefaults | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.__module__.startswith("glassmodes.") and not inspect.isabstract(cls):
+            _CLASSES[cls.__name__] = cls
+
+    @abstractmethod
+    def check(self, sample: Sample) -> None:
+        """Raise `InputError` if the model cannot describe the sample."""
+
+    @abstractmethod
+    def interaction_range(self, sample: Sample) -> float:
+        """Return the largest distance at which two particles of the sample interact."""
+
+    def spec(self) -> dict[str, Any]:
+        """Return the specification from which `from_spec` rebuilds this model exactly."""
+        constants = {}
+        for argument in _arguments(type(self)):
+            value = getattr(self, argument)
+            if value is not None:
+                constants[argument] = value.tolist() if isinstance(value, np.ndarray) else value
+        return {"name": self.name, "class": _class_name(type(self)), "constants": constants}
+
+
+def from_spec(spec: Mapping[str, Any]) -> Model:
+    """Build the model that a specification describes.
+
+    Raises
+    ------
+    InputError
+        An unknown class or constant (the nearest known name is given), or
+        constants that the class refuses.
+    """
+    if not isinstance(spec, Mapping) or not spec:
+        raise InputError("the sample carries no model; attach one with --model NAME or FILE.yaml")
+    for key in spec:
+        if key not in ("name", "class", "constants"):
+            raise InputError(
+                f"unknown key {key!r} in a model; known are name, class, constants"
+                + nearest(key, ("name", "class", "constants"))
+            )
+    if "class" not in spec:
+        raise InputError(f"the model names no class; known are {', '.join(sorted(_CLASSES))}")
+    cls = _find_class(spec["class"])
+    constants = spec.get("constants") or {}
+    if not isinstance(constants, Mapping):
+        raise InputError(f"the constants of a model are a mapping, not {constants!r}")
+    known = _arguments(cls)
+    for key in constants:
+        if key not in known:
+            raise InputError(
+                f"unknown constant {key!r} of {spec['class']}; known are {', '.join(known)}"
+                + nearest(key, known)
+            )
+    missing = [k for k, required in known.items() if required and k not in constants]
+    if missing:
+        raise InputError(f"{spec['class']} needs the constant(s) {', '.join(missing)}")
+    try:
+        model = cls(**constants)
+    except InputError:
+        raise
+    except Exception as error:  # a user's own class may fail in any way
+        raise InputError(f"{spec['class']} refuses its constants: {first_line(error)}") from error
+    model.name = str(spec.get("name") or "")
+    return model
+
+
+def _arguments(cls: type[Model]) -> dict[str, bool]:
+    """Return the constructor's argument names, each with whether it is required."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    return {p.name: p.default is p.empty for p in parameters if p.kind is not p.VAR_KEYWORD}
+
+
+def _class_name(cls: type[Model]) -> str:
+    return cls.__name__ if _CLASSES.get(cls.__name__) is cls else f"{cls.__module__}:{cls.__name__}"
+
+
+def _find_class(name: Any) -> type[Model]:
+    if name in _CLASSES:
+        return _CLASSES[name]
+    module_name, colon, class_name = str(name).partition(":")
+    if not colon:
+        raise InputError(
+            f"unknown model class {name!r}; known are {', '.join(sorted(_CLASSES))}, or "
+            f"module:Class for your own{nearest(name, _CLASSES)}"
+        )
+    try:
+        cls = getattr(importlib.import_module(module_name), class_name)
+    except Exception as error:  # importing a user's module may fail in any way
+        raise InputError(
+            f"cannot import the model class {name!r}: {first_line(error)}; "
+            "put its folder on PYTHONPATH"
+        ) from error
+    if not (isinstance(cls, type) and issubclass(cls, Model)) or inspect.isabstract(cls):
+        raise InputError(f"{name!r} is not a complete model class; derive it from PairPotential")
+    return cls

@@ -1,0 +1,330 @@
+"""A sample: particles in a periodic box, and what is known about how they got there.
+
+Lengths, energies and masses are in the reduced units of the model.  The box is
+orthorhombic with its origin at 0; N is the number of particles, d the dimension
+(2, 3 or 4), M the number of bonds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import h5py
+import numpy as np
+
+from glassmodes import __version__
+from glassmodes.errors import InputError
+from glassmodes.files import check_input, write_hdf5
+
+FORMAT = "glassmodes-sample"
+FORMAT_VERSION = 1
+DIMENSIONS = (2, 3, 4)
+
+
+@dataclass
+class Sample:
+    """One configuration of N particles in d dimensions.
+
+    Parameters
+    ----------
+    positions : (N, d) float
+        Any real numbers; periodic images are equivalent.
+    box : (d,) float
+        Edge lengths.
+    species : (N,) int, optional
+        Labels 0, 1, ...; all 0 if left out.
+    diameters : (N,) float, optional
+        For models whose lengths follow from the particles' own diameters.
+    masses : (N,) float, optional
+        All 1 if left out.
+    bonds : (M, 2) int, optional
+        Pairs of particle indices of a network.
+    stiffness, rest_lengths : (M,) float, optional
+        Of the bonds; None means 1 and the present lengths.
+    model : dict
+        Specification of the interactions (``Model.spec()``); empty if none is attached.
+    provenance : dict
+        Anything JSON can hold: seed, protocol, versions, residual force.
+
+    Raises
+    ------
+    InputError
+        An array cannot be read as numbers.  Shapes and values are the matter of `validate`.
+    """
+
+    positions: np.ndarray
+    box: np.ndarray
+    species: np.ndarray | None = None
+    diameters: np.ndarray | None = None
+    masses: np.ndarray | None = None
+    bonds: np.ndarray | None = None
+    stiffness: np.ndarray | None = None
+    rest_lengths: np.ndarray | None = None
+    model: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.positions = _floats("positions", self.positions)
+        self.box = _floats("box", self.box)
+        n = len(self.positions) if self.positions.ndim else 0
+        self.species = _integers("species", np.zeros(n) if self.species is None else self.species)
+        self.masses = _floats("masses", np.ones(n) if self.masses is None else self.masses)
+        for name in ("diameters", "stiffness", "rest_lengths"):
+            if getattr(self, name) is not None:
+                setattr(self, name, _floats(name, getattr(self, name)))
+        if self.bonds is not None:
+            self.bonds = _integers("bonds", self.bonds)
+
+    @property
+    def particles(self) -> int:
+        """Number of particles N."""
+        return self.positions.shape[0]
+
+    @property
+    def dimension(self) -> int:
+        """Dimension of space d."""
+        return self.positions.shape[1]
+
+    @property
+    def volume(self) -> float:
+        """Volume of the box (area in 2D)."""
+        return float(np.prod(self.box))
+
+    @property
+    def density(self) -> float:
+        """Number density N / V."""
+        return self.particles / self.volume
+
+    @property
+    def mass_density(self) -> float:
+        """Mass density, the sum of the masses over V."""
+        return float(self.masses.sum()) / self.volume
+
+    def wrapped(self) -> np.ndarray:
+        """Return the positions folded into [0, edge) along every axis, shape (N, d)."""
+        folded = self.positions - self.box * np.floor(self.positions / self.box)
+        # A tiny negative coordinate rounds to the edge itself; the second fold sends it to 0.
+        return np.where(folded >= self.box, 0.0, folded)
+
+    def validate(self) -> Sample:
+        """Return the sample itself if every array is usable.
+
+        Raises
+        ------
+        InputError
+            Naming the first array with a wrong shape, a value that is not
+            finite, a box edge or mass that is not positive, a negative species,
+            or a bond between particles that are not there.
+        """
+        x = self.positions
+        if x.ndim != 2 or x.shape[1] not in DIMENSIONS or x.shape[0] == 0:
+            raise InputError(
+                f"positions have shape {x.shape}; expected (N, d) with N >= 1 and d = 2, 3 or 4"
+            )
+        n, d = x.shape
+        _expect_shape("box", self.box, (d,), "one edge length per dimension")
+        _expect_shape("species", self.species, (n,), "one label per particle")
+        _expect_shape("masses", self.masses, (n,), "one mass per particle")
+        _expect_finite("positions", x)
+        _expect_positive("box", self.box)
+        _expect_positive("masses", self.masses)
+        if self.species.min() < 0:
+            raise InputError(f"species has the label {self.species.min()}; labels are 0, 1, 2, ...")
+        if self.diameters is not None:
+            _expect_shape("diameters", self.diameters, (n,), "one diameter per particle")
+            _expect_positive("diameters", self.diameters)
+        self._validate_bonds(n)
+        return self
+
+    def _validate_bonds(self, n: int) -> None:
+        if self.bonds is None:
+            for name in ("stiffness", "rest_lengths"):
+                if getattr(self, name) is not None:
+                    raise InputError(f"{name} is given but there are no bonds; add the array bonds")
+            return
+        if self.bonds.ndim != 2 or self.bonds.shape[1] != 2:
+            raise InputError(f"bonds have shape {self.bonds.shape}; expected (M, 2)")
+        m = len(self.bonds)
+        if m and (self.bonds.min() < 0 or self.bonds.max() >= n):
+            raise InputError(
+                f"bonds join particles {self.bonds.min()} to {self.bonds.max()}; "
+                f"indices run from 0 to {n - 1}"
+            )
+        if m and np.any(self.bonds[:, 0] == self.bonds[:, 1]):
+            raise InputError("a bond joins a particle to itself; remove it")
+        for name in ("stiffness", "rest_lengths"):
+            values = getattr(self, name)
+            if values is not None:
+                _expect_shape(name, values, (m,), "one value per bond")
+                _expect_finite(name, values)
+
+    def to_group(self, group: h5py.Group) -> None:
+        """Store the sample in an (empty) HDF5 group with H5MD's names.
+
+        ``particles/all`` holds position, species, mass, diameter and
+        box/edges, ``connectivity`` the bonds, ``parameters`` model and
+        provenance as JSON text.  The same sample always gives the same bytes.
+        """
+        self.validate()
+        group.attrs["format"] = FORMAT
+        group.attrs["format_version"] = FORMAT_VERSION
+        particles = group.create_group("particles/all")
+        box = particles.create_group("box")
+        box.attrs["dimension"] = self.dimension
+        box.attrs["boundary"] = np.array([b"periodic"] * self.dimension)
+        box["edges"] = self.box
+        particles["position"] = self.positions
+        particles["species"] = self.species
+        particles["mass"] = self.masses
+        if self.diameters is not None:
+            particles["diameter"] = self.diameters
+        if self.bonds is not None:
+            connectivity = group.create_group("connectivity")
+            connectivity["bonds"] = self.bonds
+            for name in ("stiffness", "rest_lengths"):
+                if getattr(self, name) is not None:
+                    connectivity[name] = getattr(self, name)
+        parameters = group.create_group("parameters")
+        parameters["model"] = _json_text("model", self.model)
+        parameters["provenance"] = _json_text("provenance", self.provenance)
+
+    @classmethod
+    def from_group(cls, group: h5py.Group) -> Sample:
+        """Read the sample that `to_group` stored; `InputError` if it is not one."""
+        where = f"{group.file.filename}:{group.name}"
+        if _text(group.attrs.get("format", "")) != FORMAT:
+            raise InputError(
+                f"{where} holds no glassmodes sample; convert other files with `glassmodes import`"
+            )
+        if int(group.attrs["format_version"]) > FORMAT_VERSION:
+            raise InputError(f"{where} was written by a newer glassmodes; update this one")
+        particles = group["particles/all"]
+        connectivity = group.get("connectivity", {})
+        parameters = group["parameters"]
+
+        def optional(folder, name):
+            return folder[name][()] if name in folder else None
+
+        return cls(
+            positions=particles["position"][()],
+            box=particles["box/edges"][()],
+            species=particles["species"][()],
+            diameters=optional(particles, "diameter"),
+            masses=particles["mass"][()],
+            bonds=optional(connectivity, "bonds"),
+            stiffness=optional(connectivity, "stiffness"),
+            rest_lengths=optional(connectivity, "rest_lengths"),
+            model=json.loads(_text(parameters["model"][()])),
+            provenance=json.loads(_text(parameters["provenance"][()])),
+        ).validate()
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write the sample to an HDF5 file, atomically; `InputError` if that is impossible."""
+
+        def fill(file: h5py.File) -> None:
+            header = file.create_group("h5md")
+            header.attrs["version"] = np.array([1, 1], dtype=np.int32)
+            header.create_group("author").attrs["name"] = "unknown"
+            creator = header.create_group("creator")
+            creator.attrs["name"] = "glassmodes"
+            creator.attrs["version"] = __version__
+            self.to_group(file)
+
+        write_hdf5(path, fill)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> Sample:
+        """Read a sample from an HDF5 file written by `write`.
+
+        Raises
+        ------
+        InputError
+            The file is missing, truncated, foreign, or its arrays are unusable.
+        """
+        source = check_input(path)
+        try:
+            with h5py.File(source, "r") as file:
+                return cls.from_group(file)
+        except InputError:
+            raise
+        except Exception as error:  # h5py reports damage with half a dozen exception types
+            raise InputError(
+                f"cannot read {source} as a glassmodes sample: {first_line(error)}; "
+                "the file is damaged or of another kind"
+            ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message, or its type if it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def _floats(name: str, values: Any) -> np.ndarray:
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "iufb":
+            raise TypeError(f"its type is {array.dtype}")
+        return np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is not an array of numbers: {first_line(error)}") from error
+
+
+def _integers(name: str, values: Any) -> np.ndarray:
+    numbers = _floats(name, values)
+    if not np.all(np.abs(numbers) < 2**31) or np.any(numbers != np.rint(numbers)):
+        raise InputError(f"{name} holds values that are not whole numbers below 2^31")
+    return numbers.astype(np.int32)
+
+
+def _expect_shape(name: str, array: np.ndarray, shape: tuple, meaning: str) -> None:
+    if array.shape != shape:
+        raise InputError(f"{name} has shape {array.shape}; expected {shape}, {meaning}")
+
+
+def _expect_finite(name: str, array: np.ndarray) -> None:
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        raise InputError(
+            f"{name} holds {len(bad)} value(s) that are NaN or infinite, the first at index "
+            f"{bad[0].tolist()}; every value must be finite"
+        )
+
+
+def _expect_positive(name: str, array: np.ndarray) -> None:
+    _expect_finite(name, array)
+    bad = np.flatnonzero(array <= 0)
+    if len(bad):
+        raise InputError(
+            f"{name} holds the value {array[bad[0]]:g} at index {bad[0]}; every value must be > 0"
+        )
+
+
+def _json_text(name: str, value: dict) -> np.ndarray:
+    try:
+        text = json.dumps(_plain(value), sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} cannot be stored as JSON: {first_line(error)}") from error
+    return np.array(text.encode())  # fixed length: no heap, hence reproducible bytes
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` with numpy's types replaced by Python's and non-finite numbers by None."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        value = value.item()
+    return value.decode() if isinstance(value, bytes) else str(value)
