@@ -17,6 +17,7 @@ import importlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -61,6 +62,14 @@ class Model(ABC):
     def interaction_range(self, sample: Sample) -> float:
         """Return the largest distance at which two particles of the sample interact."""
 
+    @classmethod
+    def load_files(cls, constants: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        """Return the constants with the files they name (relative to `folder`) read in.
+
+        A specification must stand by itself; classes that take tables override this.
+        """
+        return dict(constants)
+
     def spec(self) -> dict[str, Any]:
         """Return the specification from which `from_spec` rebuilds this model exactly."""
         constants = {}
@@ -90,7 +99,7 @@ def from_spec(spec: Mapping[str, Any]) -> Model:
             )
     if "class" not in spec:
         raise InputError(f"the model names no class; known are {', '.join(sorted(_CLASSES))}")
-    cls = _find_class(spec["class"])
+    cls = find_class(spec["class"])
     constants = spec.get("constants") or {}
     if not isinstance(constants, Mapping):
         raise InputError(f"the constants of a model are a mapping, not {constants!r}")
@@ -124,7 +133,8 @@ def _class_name(cls: type[Model]) -> str:
     return cls.__name__ if _CLASSES.get(cls.__name__) is cls else f"{cls.__module__}:{cls.__name__}"
 
 
-def _find_class(name: Any) -> type[Model]:
+def find_class(name: Any) -> type[Model]:
+    """Return the model class of a name, or of ``"module:Class"``, which imports the module."""
     if name in _CLASSES:
         return _CLASSES[name]
     module_name, colon, class_name = str(name).partition(":")
