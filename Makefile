@@ -31,11 +31,11 @@ test-mpi: setup
 	mpiexec -n 3 $(PYTHON) -m pytest $(PYTEST_ARGS) tests/mpi
 
 check: setup  ## lint and type-check code, rules and profiles
-	ruff check .
-	ruff format --check .
-	mypy
-	snakefmt --check Snakefile workflow
-	snakemake --lint --configfile $(CONFIG)
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m snakefmt --check Snakefile workflow
+	$(PYTHON) -m snakemake --lint --configfile $(CONFIG)
 
 benchmark: setup  ## measure against scipy, SLEPc and matscipy; needs an idle machine
 	$(PYTHON) benchmarks/run.py

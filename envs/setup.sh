@@ -75,12 +75,15 @@ use_active() {
 use_conda() {
     local tool
     tool=$(conda_tool) || stop "no conda, mamba or micromamba on PATH"
-    say "making .conda with $tool (several minutes)"
-    rm -rf "$root/.conda"
-    case $tool in
-        micromamba) micromamba create --yes --quiet --prefix "$root/.conda" --file envs/conda.yaml ;;
-        *) "$tool" env create --quiet --prefix "$root/.conda" --file envs/conda.yaml ;;
-    esac
+    if ! cmp -s envs/conda.yaml "$root/.conda/made-from.yaml"; then
+        say "making .conda with $tool (several minutes)"
+        rm -rf "$root/.conda"
+        case $tool in
+            micromamba) micromamba create --yes --quiet -p "$root/.conda" -f envs/conda.yaml ;;
+            *) "$tool" env create --quiet -p "$root/.conda" -f envs/conda.yaml ;;
+        esac
+        cp envs/conda.yaml "$root/.conda/made-from.yaml"
+    fi
     base=$root/.conda/bin/python
     launcher=$root/.conda/bin/mpiexec
     compiler=$(find "$root/.conda/bin" -name '*-c++' | head -1)

@@ -16,6 +16,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -53,7 +54,8 @@ def _cache_folders() -> list[Path]:
 
 
 def _compiler() -> str | None:
-    for name in (os.environ.get("CXX"), "g++", "c++", "clang++"):
+    own = str(Path(sys.executable).with_name("c++"))  # set-up puts conda's compiler there
+    for name in (os.environ.get("CXX"), own, "g++", "c++", "clang++"):
         if name and shutil.which(name):
             return name
     return None
