@@ -1,0 +1,77 @@
+"""``glassmodes export``: a sample, and modes as vectors, for other programs."""
+
+from __future__ import annotations
+
+from glassmodes.cli.inputs import add_output_option, add_sample_argument
+from glassmodes.cli.outputs import check_output
+from glassmodes.cli.parser import add_verb
+from glassmodes.parallel import on_root
+
+DESCRIPTION = """\
+Write a sample as extended XYZ (.xyz, .extxyz) or LAMMPS data (.data, .lmp), for OVITO and others.
+
+With --modes the displacement vectors of the modes (eigenvectors over the square root of the
+masses) go along as vector columns mode_0, mode_1, ... of the extended XYZ file. Both formats
+have at most three coordinates: samples in 2D get z = 0, samples in 4D are refused."""
+
+
+def add_parser(subparsers) -> None:
+    """Register the verb."""
+    parser = add_verb(
+        subparsers,
+        "export",
+        run,
+        summary="write a sample, with modes as vectors, for OVITO and others",
+        description=DESCRIPTION,
+        example="glassmodes export glass.h5 --modes modes.h5 -o glass.xyz",
+    )
+    add_sample_argument(parser)
+    parser.add_argument(
+        "--modes", metavar="M.h5", help="mode file of the same sample, with its vectors"
+    )
+    add_output_option(parser, "FILE", "file to write: .xyz, .extxyz, .data or .lmp")
+
+
+def run(args, comm) -> dict:
+    """Export one sample.  Collective; rank 0 does the work."""
+    output = check_output(comm, args.output, (".xyz", ".extxyz", ".data", ".lmp"))
+    return on_root(comm, lambda: _export(args, output))
+
+
+def _export(args, output) -> dict:
+    from glassmodes.errors import InputError
+    from glassmodes.formats import read_sample, write_extended_xyz, write_lammps_data
+
+    lammps = output.suffix.lower() in (".data", ".lmp")
+    if lammps and args.modes:
+        raise InputError("LAMMPS data files have no columns for modes: export to .xyz instead")
+    sample = read_sample(args.sample)
+    if lammps:
+        write_lammps_data(output, sample)
+        return {"output": args.output, "particles": sample.particles, "modes": 0}
+    vectors = _displacements(args.modes, sample) if args.modes else None
+    write_extended_xyz(output, sample, modes=vectors)
+    count = 0 if vectors is None else len(vectors)
+    return {"output": args.output, "particles": sample.particles, "modes": count}
+
+
+def _displacements(path: str, sample):
+    """Return the modes of a file as displacements of `sample`'s particles, (K, N, d)."""
+    import numpy as np
+
+    from glassmodes.errors import InputError
+    from glassmodes.formats.mode_file import ModeFile
+
+    modes = ModeFile.read(path)
+    if modes.vectors is None:
+        raise InputError(f"{path} keeps no vectors: repeat 'glassmodes modes' with --vectors")
+    expected = (sample.particles, sample.dimension)
+    vectors = modes.vectors
+    if vectors.shape[1:] == (sample.particles * sample.dimension, 1):  # of an exported Hessian
+        vectors = vectors.reshape(-1, *expected)
+    if vectors.shape[1:] != expected:
+        raise InputError(
+            f"{path} holds modes of {vectors.shape[1]} particles in {vectors.shape[2]} dimensions, "
+            f"the sample has {expected[0]} in {expected[1]}: take the modes of this sample"
+        )
+    return vectors / np.sqrt(sample.masses)[:, None]

@@ -1,0 +1,37 @@
+"""``glassmodes moduli``: elastic moduli of one sample."""
+
+from __future__ import annotations
+
+from glassmodes.cli.inputs import add_sample_argument, read_sample
+from glassmodes.cli.parser import add_verb
+
+DESCRIPTION = """\
+Shear modulus of every ordered pair of directions, bulk modulus and the full elastic tensor.
+
+JSON keys: energy_per_particle, pressure, born_shear_modulus, shear_modulus,
+non_affine_force_squared_mean (means over all ordered pairs of directions), by_direction (a d x d
+list of lists of each, diagonal null), bulk_modulus, elastic_tensor (d x d x d x d),
+debye_frequency, mass_density, max_force, typical_contact_force, residual. The direction ab is the
+strain x_a += gamma x_b. The sample must be at a minimum."""
+
+
+def add_parser(subparsers) -> None:
+    """Register the verb."""
+    parser = add_verb(
+        subparsers,
+        "moduli",
+        run,
+        summary="shear moduli, bulk modulus and elastic tensor of a sample",
+        description=DESCRIPTION,
+        example="glassmodes moduli glass.h5 --json",
+    )
+    add_sample_argument(parser)
+
+
+def run(args, comm) -> dict:
+    """Measure the moduli.  Collective."""
+    sample = read_sample(comm, args.sample)
+    from glassmodes.observables.elasticity import moduli
+    from glassmodes.observables.harmonic import HarmonicSystem
+
+    return moduli(HarmonicSystem(comm, sample))

@@ -1,0 +1,30 @@
+"""Output files are checked before any work starts; only rank 0 looks and writes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from glassmodes.errors import InputError
+from glassmodes.parallel import on_root
+
+
+def check_output(comm, path: str | os.PathLike, suffixes: Sequence[str] = ()) -> Path:
+    """Return `path` once it is clear that a file can be written there.  Collective.
+
+    Raises
+    ------
+    InputError
+        The folder is missing, not a folder or not writable, `path` is a folder, or
+        its suffix is none of `suffixes`.
+    """
+    from glassmodes.files import check_output as check_folder
+
+    target = Path(path)
+    if suffixes and target.suffix.lower() not in suffixes:
+        raise InputError(
+            f"cannot write {target}: the suffix {target.suffix!r} names no format here; "
+            f"expected {', '.join(suffixes)}"
+        )
+    return on_root(comm, lambda: check_folder(target))

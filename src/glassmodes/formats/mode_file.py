@@ -1,0 +1,95 @@
+"""Mode files: the lowest modes of one sample or matrix, with what vouches for them.
+
+An HDF5 file with the datasets
+
+- ``frequency`` (K,): angular frequencies ω, ascending, null space left out,
+- ``residual`` (K,): ||Hψ - λψ|| / λ of each mode,
+- ``participation_ratio`` (K,): e of each mode,
+- ``vectors`` (K, N, d), if kept: eigenvectors ψ of the mass-weighted Hessian, of unit length;
+  the displacements are ψ_i / sqrt(m_i).  The modes of a foreign matrix have N rows and d = 1,
+
+and the attributes ``format``, ``format_version``, ``zero_modes``, ``certified``,
+``complete_below`` (frequency below which no mode is missing) and, as JSON text, ``solver``
+and ``provenance``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import h5py
+import numpy as np
+
+from glassmodes.errors import InputError
+from glassmodes.files import check_input, write_hdf5
+
+FORMAT = "glassmodes-modes"
+FORMAT_VERSION = 1
+
+
+@dataclass
+class ModeFile:
+    """Modes of one sample as they are stored; see the module for shapes and units."""
+
+    frequency: np.ndarray
+    residual: np.ndarray
+    participation_ratio: np.ndarray
+    vectors: np.ndarray | None
+    zero_modes: int
+    certified: bool
+    complete_below: float
+    solver: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write the file atomically; `InputError` if that is impossible."""
+
+        def fill(file: h5py.File) -> None:
+            file.attrs["format"] = FORMAT
+            file.attrs["format_version"] = FORMAT_VERSION
+            file.attrs["zero_modes"] = int(self.zero_modes)
+            file.attrs["certified"] = bool(self.certified)
+            file.attrs["complete_below"] = float(self.complete_below)
+            file.attrs["solver"] = json.dumps(self.solver, sort_keys=True)
+            file.attrs["provenance"] = json.dumps(self.provenance, sort_keys=True)
+            for name in ("frequency", "residual", "participation_ratio", "vectors"):
+                if getattr(self, name) is not None:
+                    file[name] = np.asarray(getattr(self, name), np.float64)
+
+        write_hdf5(path, fill)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> ModeFile:
+        """Read a mode file.
+
+        Raises
+        ------
+        InputError
+            The file is missing, truncated or holds something else.
+        """
+        source = check_input(path)
+        try:
+            with h5py.File(source, "r") as file:
+                if file.attrs.get("format") != FORMAT:
+                    raise InputError(f"{source} holds no modes: make some with 'glassmodes modes'")
+                if int(file.attrs["format_version"]) > FORMAT_VERSION:
+                    raise InputError(f"{source} was written by a newer glassmodes; update this one")
+                return cls(
+                    frequency=file["frequency"][()],
+                    residual=file["residual"][()],
+                    participation_ratio=file["participation_ratio"][()],
+                    vectors=file["vectors"][()] if "vectors" in file else None,
+                    zero_modes=int(file.attrs["zero_modes"]),
+                    certified=bool(file.attrs["certified"]),
+                    complete_below=float(file.attrs["complete_below"]),
+                    solver=json.loads(file.attrs["solver"]),
+                    provenance=json.loads(file.attrs["provenance"]),
+                )
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"cannot read {source} as a mode file: {reason}; it is damaged or of another kind"
+            ) from error

@@ -1,0 +1,170 @@
+"""Sparse symmetric matrices as files: scipy's ``.npz`` and PETSc's binary format.
+
+Both are complete without glassmodes: ``scipy.sparse.load_npz`` and ``MatLoad`` read what is
+written here.  What a solver should know beyond the entries rides along where readers of the
+matrix alone do not look:
+
+- ``.npz``: the extra arrays ``null_space`` (n, m) and ``block_size`` (rows a particle),
+- PETSc binary: the null vectors follow the matrix as ``Vec`` objects.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import scipy.sparse as sp
+
+from glassmodes.errors import InputError
+from glassmodes.files import atomic_path, check_input
+
+NPZ_SUFFIXES = (".npz",)
+PETSC_SUFFIXES = (".petsc", ".bin", ".dat")
+_MATRIX = 1211216  # class identifiers of the PETSc binary format
+_VECTOR = 1211214
+_INTEGER = np.dtype(">i4")
+_REAL = np.dtype(">f8")
+
+
+@dataclass
+class SparseMatrix:
+    """A matrix (n, n) with its known null vectors (n, m) and its rows a particle."""
+
+    matrix: sp.csr_matrix
+    null_space: np.ndarray
+    block_size: int = 1
+
+
+def is_matrix_file(path: str | os.PathLike) -> bool:
+    """Tell whether a readable file holds a sparse matrix (and not a sample)."""
+    source = check_input(path)
+    if zipfile.is_zipfile(source):
+        with zipfile.ZipFile(source) as archive:
+            return "format.npy" in archive.namelist() and "shape.npy" in archive.namelist()
+    with open(source, "rb") as file:
+        head = np.frombuffer(file.read(4), _INTEGER)
+    return len(head) == 1 and head[0] == _MATRIX
+
+
+def read_matrix(path: str | os.PathLike) -> SparseMatrix:
+    """Read a matrix of either format, recognised by its content.
+
+    Raises
+    ------
+    InputError
+        The file is missing, truncated or holds no sparse matrix.
+    """
+    source = check_input(path)
+    try:
+        if not is_matrix_file(source):
+            raise InputError(
+                f"{source} holds no sparse matrix: expected scipy .npz or PETSc binary"
+            )
+        return _read_npz(source) if zipfile.is_zipfile(source) else _read_petsc(source)
+    except InputError:
+        raise
+    except Exception as error:  # zipfile, zlib, numpy and scipy each have their own
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"cannot read {source} as a sparse matrix: {reason}") from error
+
+
+def write_matrix(path: str | os.PathLike, content: SparseMatrix) -> None:
+    """Write a matrix atomically, in the format that the suffix names."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in NPZ_SUFFIXES + PETSC_SUFFIXES:
+        known = ", ".join(NPZ_SUFFIXES + PETSC_SUFFIXES)
+        raise InputError(f"cannot write {path}: expected one of the suffixes {known}")
+    write = _write_npz if suffix in NPZ_SUFFIXES else _write_petsc
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        write(file, content)
+
+
+def _read_npz(source: Path) -> SparseMatrix:
+    matrix = sp.csr_matrix(sp.load_npz(source))
+    null_space, block_size = np.zeros((matrix.shape[0], 0)), 1
+    with np.load(source) as arrays:
+        if "null_space" in arrays:
+            null_space = np.asarray(arrays["null_space"], np.float64)
+        if "block_size" in arrays:
+            block_size = int(arrays["block_size"])
+    return _checked(SparseMatrix(matrix, null_space, block_size), source)
+
+
+def _write_npz(file: BinaryIO, content: SparseMatrix) -> None:
+    matrix = content.matrix
+    np.savez(
+        file,
+        format=b"csr",
+        shape=matrix.shape,
+        data=matrix.data,
+        indices=matrix.indices,
+        indptr=matrix.indptr,
+        null_space=content.null_space,
+        block_size=content.block_size,
+    )
+
+
+def _read_petsc(source: Path) -> SparseMatrix:
+    with open(source, "rb") as file:
+        _, rows, columns, entries = _take(file, _INTEGER, 4)
+        if entries < 0:
+            raise InputError(f"{source} holds a dense PETSc matrix; a sparse one is expected")
+        lengths = _take(file, _INTEGER, rows)
+        if lengths.sum() != entries or lengths.min(initial=0) < 0:
+            raise InputError(
+                f"{source} is damaged, or of a PETSc with 64-bit indices: its {rows} rows hold "
+                f"{lengths.sum()} entries, its header says {entries}"
+            )
+        indices = _take(file, _INTEGER, entries).astype(np.int32)
+        data = _take(file, _REAL, entries).astype(np.float64)
+        start = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        matrix = sp.csr_matrix((data, indices, start), shape=(rows, columns))
+        null_space = list(_vectors(file))
+    vectors = np.column_stack(null_space) if null_space else np.zeros((rows, 0))
+    return _checked(SparseMatrix(matrix, vectors), source)
+
+
+def _vectors(file: BinaryIO):
+    while head := file.read(8):
+        kind, rows = np.frombuffer(head, _INTEGER)
+        if kind != _VECTOR:
+            return
+        yield _take(file, _REAL, rows).astype(np.float64)
+
+
+def _write_petsc(file: BinaryIO, content: SparseMatrix) -> None:
+    matrix = content.matrix
+    if matrix.nnz > np.iinfo(np.int32).max:
+        raise InputError(
+            f"{matrix.nnz} entries are too many for PETSc's 32-bit files: write .npz instead"
+        )
+    head = [_MATRIX, *matrix.shape, matrix.nnz]
+    file.write(np.array(head, _INTEGER).tobytes())
+    file.write(np.diff(matrix.indptr).astype(_INTEGER).tobytes())
+    file.write(matrix.indices.astype(_INTEGER).tobytes())
+    file.write(matrix.data.astype(_REAL).tobytes())
+    for vector in content.null_space.T:
+        file.write(np.array([_VECTOR, len(vector)], _INTEGER).tobytes())
+        file.write(vector.astype(_REAL).tobytes())
+
+
+def _take(file: BinaryIO, kind: np.dtype, count: int) -> np.ndarray:
+    content = file.read(int(count) * kind.itemsize)
+    if len(content) < count * kind.itemsize:
+        raise InputError(f"{file.name} is truncated: {count} numbers expected, fewer found")
+    return np.frombuffer(content, kind)
+
+
+def _checked(content: SparseMatrix, source: Path) -> SparseMatrix:
+    rows = content.matrix.shape[0]
+    if content.null_space.ndim != 2 or content.null_space.shape[0] != rows:
+        raise InputError(
+            f"{source}: null_space has shape {content.null_space.shape}, expected ({rows}, m)"
+        )
+    if content.block_size < 1 or rows % content.block_size:
+        raise InputError(f"{source}: {rows} rows do not divide into blocks of {content.block_size}")
+    return content
