@@ -1,0 +1,144 @@
+"""Conjugate gradients on blocks of right-hand sides with point-block Jacobi preconditioning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from glassmodes.errors import SolverError
+from glassmodes.kernels.block import padded_width
+from glassmodes.spectra.operators import BlockOperator
+
+
+class NegativeCurvatureError(SolverError):
+    """A search direction p has p.A p < 0: the operator is not positive semi-definite."""
+
+
+@dataclass(frozen=True)
+class SolveInfo:
+    """residuals : (k,) relative to the projected right-hand sides; iterations; products."""
+
+    residuals: np.ndarray
+    iterations: int
+    products: int
+
+
+def conjugate_gradient(
+    operator: BlockOperator,
+    right: np.ndarray,
+    *,
+    tolerance: float = 1e-10,
+    max_iterations: int | None = None,
+) -> tuple[np.ndarray, SolveInfo]:
+    """Solve A x = P b for all columns at once, with P the projector off the null space.
+
+    Parameters
+    ----------
+    operator
+        Positive semi-definite operator.
+    right : (n_local, k)
+        Right-hand sides.
+    tolerance
+        Residual norm relative to that of each right-hand side.
+    max_iterations
+        Default 20 sqrt(n) + 1000.
+
+    Returns
+    -------
+    (n_local, k) array and `SolveInfo`; the solution is orthogonal to the null space.
+
+    Raises
+    ------
+    NegativeCurvatureError
+        If A has a negative direction.
+    SolverError
+        If the iteration does not converge.
+
+    Notes
+    -----
+    Collective.  Two reductions and one block product an iteration.
+    """
+    start = operator.products
+    width = padded_width(right.shape[1])
+    limit = max_iterations or int(20 * np.sqrt(operator.n)) + 1000
+    jacobi = BlockJacobi(operator)
+    solution = np.empty_like(right, order="F")
+    residuals = np.empty(right.shape[1])
+    iterations = 0
+    for first in range(0, right.shape[1], width):
+        columns = slice(first, min(first + width, right.shape[1]))
+        x, norms, steps = _solve_block(operator, jacobi, right[:, columns], width, tolerance, limit)
+        solution[:, columns], residuals[columns] = x, norms
+        iterations = max(iterations, steps)
+    return solution, SolveInfo(residuals, iterations, operator.products - start)
+
+
+class BlockJacobi:
+    """Inverses of the d x d diagonal blocks of an operator."""
+
+    def __init__(self, operator: BlockOperator) -> None:
+        d, sites = operator.site_size, operator.n_local // operator.site_size
+        rows = operator.local_rows()
+        own = rows[:, operator.first_row : operator.first_row + operator.n_local].tobsr((d, d))
+        own.sort_indices()
+        blocks = np.zeros((sites, d, d))
+        row = np.repeat(np.arange(sites), np.diff(own.indptr))
+        diagonal = row == own.indices
+        blocks[row[diagonal]] = own.data[diagonal]
+        # Sites without stiffness (rattlers, zero rows) are left alone.
+        values, vectors = np.linalg.eigh(blocks)
+        floor = 1e-8 * max(float(values.max(initial=0.0)), np.finfo(float).tiny)
+        inverse = 1.0 / np.where(values > floor, values, np.inf)
+        inverse[np.all(values <= floor, axis=1)] = 1.0 / floor if floor < 1 else 1.0
+        self._inverse = np.einsum("sab,sb,scb->sac", vectors, inverse, vectors)
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """Return M^-1 x, (n_local, k)."""
+        sites, d, _ = self._inverse.shape
+        return np.matmul(self._inverse, x.reshape(sites, d, -1)).reshape(x.shape)
+
+
+def _solve_block(operator, jacobi, right, width, tolerance, limit):
+    rows, active = operator.n_local, right.shape[1]
+
+    def dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return operator.reduce(np.einsum("rk,rk->k", a, b))
+
+    r = np.zeros((rows, width))
+    r[:, :active] = right
+    r = operator.project(r)
+    scale = np.sqrt(dots(r, r))
+    scale[scale == 0] = 1.0
+    x = np.zeros_like(r)
+    z = operator.project(jacobi.apply(r))
+    rho = dots(r, z)
+    source, target = operator.work_block(width), operator.work_block(width)
+    p = source[:rows]
+    p[:] = z
+    for iteration in range(1, limit + 1):
+        target[:rows] = 0.0
+        operator.accumulate(source, target, 1.0, 0.0)
+        q = target[:rows]
+        curvature = dots(p, q)
+        if np.any(curvature < -1e-12 * np.abs(curvature).max()):
+            raise NegativeCurvatureError(
+                "conjugate gradients met a direction of negative curvature: the sample is at a saddle"
+            )
+        step = np.divide(rho, curvature, out=np.zeros_like(rho), where=curvature > 0)
+        x += p * step
+        r -= q * step
+        norms = np.sqrt(dots(r, r)) / scale
+        if np.all(norms <= tolerance):
+            break
+        z = operator.project(jacobi.apply(r))
+        new = dots(r, z)
+        p *= np.divide(new, rho, out=np.zeros_like(rho), where=rho != 0)
+        p += z
+        rho = new
+    else:
+        raise SolverError(
+            f"conjugate gradients stopped at a residual of {norms.max():.1e} after {limit} "
+            f"iterations (wanted {tolerance:.0e})"
+        )
+    return operator.project(x)[:, :active], norms[:active], iteration

@@ -1,0 +1,230 @@
+"""The lowest eigenpairs of an operator behind one interface, with a certificate of completeness.
+
+Three methods answer the same question: the filtered block Lanczos of this package (default),
+SLEPc's shift-invert Krylov-Schur and dense LAPACK.  The certificate counts the eigenvalues
+below an edge that lies in a gap beyond the last mode asked for, by the inertia of an L D L^T
+factorisation, and has the missing ones found: a block of 8 vectors meets at most 8 copies of
+a degenerate eigenvalue at first.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from glassmodes.errors import InputError, SolverError, nearest
+from glassmodes.spectra.chebyshev import spectral_bound
+from glassmodes.spectra.dense import dense_eigenpairs
+from glassmodes.spectra.factorisations import count_below
+from glassmodes.spectra.filtered_lanczos import (
+    EigenPairs,
+    Target,
+    filtered_lanczos,
+    rayleigh_ritz,
+)
+from glassmodes.spectra.operators import BlockOperator
+from glassmodes.spectra.shift_invert import shift_invert
+
+log = logging.getLogger(__name__)
+
+METHODS = ("filtered", "slepc", "dense")
+DENSE_LIMIT = 12_000  # rows; dense LAPACK beyond needs gigabytes and minutes
+_SMALL = 400  # rows below which dense LAPACK is faster than any iteration
+_ZERO = 1e-11  # |eigenvalue| / largest below which a mode is a zero mode
+_GAP = 1e-6  # relative distance that separates multiplets
+_MAX_ROUNDS = 40
+
+
+@dataclass
+class Eigenmodes:
+    """The lowest modes outside the null space, ascending.
+
+    values : (k,) eigenvalues, zero modes left out; negative ones are kept.
+    vectors : (n_local, k) orthonormal.
+    residuals : (k,) ||A v - x v|| / |x|.
+    zero_modes : null vectors known beforehand plus those found.
+    complete_below : every eigenvalue below this edge is among `values`, if `certified`.
+    certified : True, False (certificate not asked for).
+    solver : method, parameters, products, times and memory.
+    """
+
+    values: np.ndarray
+    vectors: np.ndarray
+    residuals: np.ndarray
+    zero_modes: int
+    complete_below: float
+    certified: bool
+    solver: dict = field(default_factory=dict)
+
+
+def lowest_modes(
+    operator: BlockOperator,
+    *,
+    count: int | None = None,
+    below: float | None = None,
+    method: str = "filtered",
+    certificate: bool = True,
+    tolerance: float = 1e-8,
+    seed: int = 0,
+) -> Eigenmodes:
+    """Return the lowest `count` eigenmodes, or all with eigenvalues below `below`.
+
+    Parameters
+    ----------
+    operator
+        Symmetric operator; its `null_space` is projected out.
+    count, below
+        Exactly one of the two.
+    method : {"filtered", "slepc", "dense"}
+        Solver.  Matrices below 400 rows, and requests for a large part of the spectrum,
+        go to dense LAPACK whatever the method.
+    certificate
+        Count by inertia and complete the modes if one is missing.
+    tolerance
+        Residual relative to the eigenvalue.
+    seed
+        Of the start vectors.
+
+    Raises
+    ------
+    InputError
+        If the request makes no sense for this operator.
+    SolverError
+        If the solver does not converge or the count cannot be reconciled.
+
+    Notes
+    -----
+    Collective.
+    """
+    space = operator.n - operator.null_space.shape[1]
+    _check_request(count, below, method, space)
+    clock = time.perf_counter()
+    bound = spectral_bound(operator)
+    target = Target(count=count, below=below)
+    solve = _solver(operator, target, method, space, bound, tolerance, seed)
+    pairs = solve(target, None, seed)
+    pairs = _beyond_zero_modes(pairs, target, solve, space, bound, seed)
+    edge = _edge(pairs.values, target, space)
+    solver = dict(pairs.info)
+    solver["certificate_seconds"] = 0.0
+    solver["rounds"] = 1
+    if certificate:
+        pairs, seconds, rounds = _complete(operator, pairs, edge, solve, tolerance, seed)
+        solver["certificate_seconds"], solver["rounds"] = seconds, rounds
+    solver["solve_seconds"] = time.perf_counter() - clock - solver["certificate_seconds"]
+    solver["spectral_bound"] = bound.upper
+
+    zero = np.abs(pairs.values) <= _ZERO * bound.estimate
+    chosen = np.flatnonzero(~zero & (pairs.values < edge))
+    chosen = chosen[:count] if count is not None else chosen[pairs.values[chosen] < below]
+    if count is not None and len(chosen) < count:
+        raise InputError(
+            f"{count} modes asked for, but the operator has only {len(chosen)} "
+            f"({operator.null_space.shape[1] + int(zero.sum())} zero modes are left out)"
+        )
+    values = pairs.values[chosen]
+    return Eigenmodes(
+        values=values,
+        vectors=np.asfortranarray(pairs.vectors[:, chosen]),
+        residuals=pairs.residuals[chosen] / np.abs(values),
+        zero_modes=operator.null_space.shape[1] + int(zero.sum()),
+        complete_below=edge,
+        certified=bool(certificate),
+        solver=solver,
+    )
+
+
+def _check_request(count, below, method, space) -> None:
+    if method not in METHODS:
+        raise InputError(f"unknown method {method!r}{nearest(method, METHODS)}; one of {METHODS}")
+    if (count is None) == (below is None):
+        raise InputError("give either a count of modes or an upper edge, not both")
+    if count is not None and count < 1:
+        raise InputError(f"the number of modes must be at least 1, found {count}")
+    if count is not None and count > space:
+        raise InputError(f"{count} modes asked for, but there are only {space} outside the null space")
+    if below is not None and not below > 0:
+        raise InputError(f"the upper edge must be positive, found {below}")
+
+
+def _solver(operator, target, method, space, bound, tolerance, seed):
+    """Return solve(target, locked, seed) -> EigenPairs for the method that serves the request."""
+    large = target.count is not None and 4 * (target.count + target.extra) > space
+    if method == "dense" or space <= _SMALL or large:
+        if operator.n > DENSE_LIMIT:
+            raise InputError(
+                f"dense LAPACK is limited to {DENSE_LIMIT} rows, found {operator.n}: "
+                "ask for fewer modes"
+            )
+        return lambda wanted, locked, _: dense_eigenpairs(operator, wanted, locked)
+    if method == "slepc":
+        return lambda wanted, locked, _: shift_invert(operator, wanted, bound, locked, tolerance)
+
+    def filtered(wanted, locked, start):
+        return filtered_lanczos(
+            operator, wanted, locked=locked, bound=bound, tolerance=tolerance, seed=start
+        )
+
+    return filtered
+
+
+def _beyond_zero_modes(pairs, target, solve, space, bound, seed) -> EigenPairs:
+    """Ask for more as long as zero modes take the place of modes that were asked for."""
+    while target.count is not None:
+        zero = int(np.sum(np.abs(pairs.values) <= _ZERO * bound.estimate))
+        if len(pairs.values) - zero >= target.count or len(pairs.values) >= space:
+            break
+        wanted = min(target.count + 2 * zero, space)
+        pairs = solve(Target(count=wanted, extra=target.extra), None, seed)
+    return pairs
+
+
+def _edge(values: np.ndarray, target: Target, space: int) -> float:
+    """Place the edge in the widest gap beyond the last mode asked for, never in a multiplet."""
+    first = target.count if target.count is not None else int(np.sum(values < target.below))
+    if target.below is not None and first == len(values):
+        return target.below  # nothing found beyond the edge asked for
+    if first >= len(values):  # the whole spectrum
+        return float(values[-1] + max(abs(values[-1]), 1e-12))
+    left = values[max(first - 1, 0) : -1] if first else np.concatenate([[0.0], values[:-1]])
+    right = values[max(first, 1) :] if first else values
+    gaps = (right - left) / np.maximum(np.abs(right), np.finfo(float).tiny)
+    best = int(np.argmax(gaps))
+    if gaps[best] < _GAP:
+        if len(values) >= space:
+            return float(values[-1] * (1 + _GAP))
+        # All extra modes belong to one multiplet: stop below it would lose modes asked for,
+        # so the edge goes above what was found and the inertia says how many are missing.
+        return float(values[-1] * (1 + 2 * _GAP))
+    return float((left[best] + right[best]) / 2)
+
+
+def _complete(operator, pairs, edge, solve, tolerance, seed):
+    """Compare with the inertia below `edge`; find what is missing with fresh start blocks."""
+    count, seconds = count_below(operator, edge)
+    expected = count - (operator.null_space.shape[1] if edge > 0 else 0)
+    rounds = 1
+    while True:
+        below = pairs.values < edge
+        found = int(below.sum())
+        if found == expected:
+            return pairs, seconds, rounds
+        if found > expected:
+            raise SolverError(
+                f"{found} modes found below {edge:.6g} but the inertia counts {expected}: "
+                "the solver returned a spurious mode; please report this"
+            )
+        if rounds > _MAX_ROUNDS:
+            raise SolverError(
+                f"{expected - found} modes below {edge:.6g} stay missing after {rounds} rounds"
+            )
+        log.info("round %d: %d of %d modes below the edge", rounds, found, expected)
+        locked = np.asfortranarray(pairs.vectors[:, below])
+        more = solve(Target(count=expected - found, extra=0), locked, seed + 1000 * rounds)
+        merged = rayleigh_ritz(operator, np.column_stack([locked, more.vectors]))
+        merged.info = pairs.info
+        pairs = merged
+        rounds += 1

@@ -1,0 +1,238 @@
+"""Symmetric operators that apply to blocks of vectors, distributed by rows over ranks.
+
+Everything in `spectra` works on a `BlockOperator`; it knows products, rows and null
+vectors, and nothing of glasses.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import scipy.sparse as sp
+
+from glassmodes.errors import InputError
+from glassmodes.kernels.block import EdgeProduct, RowProduct, aligned_block, padded_width
+from glassmodes.spectra.halo import Halo
+
+
+class BlockOperator(ABC):
+    """A real symmetric matrix A whose rows are spread over the ranks of `comm`.
+
+    Attributes
+    ----------
+    n, n_local, first_row : int
+        Global rows, rows of this rank, first row of this rank.
+    site_size : int
+        Rows that belong to one site (d for a Hessian, 1 for a matrix without structure).
+    null_space : (n_local, m) float64
+        Orthonormal known null vectors, projected out by every solver.
+    products : int
+        Matrix times one vector products so far.
+    """
+
+    def __init__(self, comm, product, halo: Halo, site_size: int) -> None:
+        self.comm = comm
+        self.halo = halo
+        self.site_size = site_size
+        self.n = halo.n_sites * site_size
+        self.n_local = halo.n_owned * site_size
+        self.first_row = halo.first * site_size
+        self.products = 0
+        self._product = product
+        self._null_space = np.zeros((self.n_local, 0), order="F")
+
+    @property
+    def null_space(self) -> np.ndarray:
+        return self._null_space
+
+    @null_space.setter
+    def null_space(self, vectors: np.ndarray) -> None:
+        vectors = np.asfortranarray(vectors, np.float64)
+        if vectors.shape[0] != self.n_local:
+            raise InputError(f"null vectors have {vectors.shape[0]} rows, expected {self.n_local}")
+        gram = self.reduce(vectors.T @ vectors)
+        if gram.size and not np.allclose(gram, np.eye(len(gram)), atol=1e-10):
+            factor = np.linalg.cholesky(gram)
+            vectors = np.asfortranarray(np.linalg.solve(factor, vectors.T).T)
+        self._null_space = vectors
+
+    def reduce(self, values: np.ndarray) -> np.ndarray:
+        """Sum `values` over the ranks.  Collective."""
+        if self.comm.size == 1:
+            return np.asarray(values)
+        mine = np.ascontiguousarray(values)  # dgemm answers in Fortran order
+        total = np.empty_like(mine)
+        self.comm.Allreduce(mine, total)
+        return total
+
+    def inner(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the global Gram matrix x^T y.  Collective."""
+        return self.reduce(x.T @ y)
+
+    def project(self, x: np.ndarray) -> np.ndarray:
+        """Remove the null vectors from the columns of `x`, in place.  Collective."""
+        if self._null_space.shape[1]:
+            x -= self._null_space @ self.inner(self._null_space, x)
+        return x
+
+    def work_block(self, width: int) -> np.ndarray:
+        """Return an aligned row-major block with room for the ghosts, filled with zeros."""
+        block = aligned_block(self.halo.n_total * self.site_size, width)
+        block[:] = 0.0
+        return block
+
+    def accumulate(self, x: np.ndarray, y: np.ndarray, alpha: float, shift: float) -> None:
+        """Add ``alpha A x + shift x`` to the owned rows of work block `y`.  Collective."""
+        self.halo.refresh(x, self.site_size)
+        self._product.accumulate(x, y, alpha, shift)
+        self.products += x.shape[1]
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """Return A x for x of shape (n_local, k) or (n_local,).  Collective."""
+        vectors = x.reshape(self.n_local, -1)
+        result = np.empty_like(vectors, order="F")
+        step = padded_width(vectors.shape[1])
+        source, target = self.work_block(step), self.work_block(step)
+        for first in range(0, vectors.shape[1], step):
+            part = vectors[:, first : first + step]
+            source[: self.n_local, : part.shape[1]] = part
+            source[:, part.shape[1] :] = 0.0
+            target[: self.n_local] = 0.0
+            self.accumulate(source, target, 1.0, 0.0)
+            result[:, first : first + part.shape[1]] = target[: self.n_local, : part.shape[1]]
+        return result.reshape(x.shape)
+
+    def random_block(self, width: int, seed: int, stream: int = 0) -> np.ndarray:
+        """Return uniform numbers in [-1, 1), (n_local, width), the same on any number of ranks.
+
+        Counter-based (Philox) and addressed by the global row.
+        """
+        per_call = 4  # numbers a Philox counter step
+        begin, end = self.first_row * width, (self.first_row + self.n_local) * width
+        generator = np.random.Philox(key=np.array([seed, stream], np.uint64))
+        generator.advance(begin // per_call)
+        raw = generator.random_raw(end - begin // per_call * per_call)[begin % per_call :]
+        return (raw.astype(np.float64) / 2.0**63 - 1.0).reshape(self.n_local, width)
+
+    def shell(self):
+        """Return a PETSc shell matrix of A: any KSP or EPS can drive the block product."""
+        from petsc4py import PETSc
+
+        size = (self.n_local, self.n)
+        matrix = PETSc.Mat().createPython((size, size), _ShellContext(self), comm=self.comm)
+        matrix.setUp()
+        return matrix
+
+    @abstractmethod
+    def local_rows(self) -> sp.csr_matrix:
+        """Return the rows of this rank with global columns, (n_local, n)."""
+
+    def assembled(self):
+        """Return A as a PETSc AIJ matrix with the site size as its block size.  Collective."""
+        from petsc4py import PETSc
+
+        rows = self.local_rows()
+        rows.sort_indices()
+        integer = PETSc.IntType
+        matrix = PETSc.Mat().createAIJ(
+            size=((self.n_local, self.n), (self.n_local, self.n)),
+            bsize=self.site_size,
+            csr=(rows.indptr.astype(integer), rows.indices.astype(integer), rows.data),
+            comm=self.comm,
+        )
+        matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
+        matrix.assemble()
+        return matrix
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the stored operator on this rank."""
+        return self._product.memory
+
+
+class _ShellContext:
+    def __init__(self, operator: BlockOperator) -> None:
+        self._operator = operator
+
+    def mult(self, matrix, x, y) -> None:
+        y.setArray(self._operator.apply(x.getArray(readonly=True)))
+
+
+class EdgeOperator(BlockOperator):
+    """A sum of edges with d x d stiffnesses K = t I + s u u^T between sites (see `EdgeProduct`).
+
+    Every rank passes the whole edge list; it keeps the edges that touch its sites.
+
+    Parameters
+    ----------
+    comm, n_sites
+        Communicator and global number of sites.
+    i, j : (P,) int
+        Ends of the edges, each edge once.
+    u : (P, d), sign : (P,), t : (P,)
+        Stiffness of the edges.
+    weights : (n_sites,) or None
+        Site weights, for instance the inverse square roots of the masses.
+    """
+
+    def __init__(self, comm, n_sites, i, j, u, sign, t, weights=None) -> None:
+        i, j = np.asarray(i, np.int64), np.asarray(j, np.int64)
+        i, j = np.minimum(i, j), np.maximum(i, j)
+        parts = Halo(comm, n_sites, np.zeros(0, np.int64))
+        i_owned = (i >= parts.first) & (i < parts.last)
+        j_owned = (j >= parts.first) & (j < parts.last)
+        touch = i_owned | j_owned
+        i, j, i_owned = i[touch], j[touch], i_owned[touch]
+        i, j = np.where(i_owned, i, j), np.where(i_owned, j, i)
+        halo = Halo(comm, n_sites, j)
+        if weights is not None:
+            sites = np.concatenate([np.arange(halo.first, halo.last), halo.ghosts])
+            weights = np.asarray(weights, np.float64)[sites]
+        product = EdgeProduct(
+            *(halo.n_owned, halo.n_total, halo.local(i), halo.local(j)),
+            *(np.asarray(u)[touch], np.asarray(sign)[touch], np.asarray(t)[touch], weights),
+        )
+        super().__init__(comm, product, halo, product.d)
+
+    def local_rows(self) -> sp.csr_matrix:
+        return _global_columns(self._product.to_csr(), self.halo, self.site_size)
+
+
+class MatrixOperator(BlockOperator):
+    """A sparse symmetric matrix from elsewhere.
+
+    Parameters
+    ----------
+    comm
+        Communicator.
+    matrix : scipy sparse (n, n)
+        The whole matrix on every rank; each keeps its rows.
+    """
+
+    def __init__(self, comm, matrix: sp.spmatrix) -> None:
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+            raise InputError(f"the matrix must be square, found shape {matrix.shape}")
+        matrix = sp.csr_matrix(matrix, dtype=np.float64)
+        if not np.all(np.isfinite(matrix.data)):
+            raise InputError("the matrix holds NaN or infinite entries")
+        largest = abs(matrix).max() if matrix.nnz else 0.0
+        if matrix.nnz and abs(matrix - matrix.T).max() > 1e-10 * largest:
+            raise InputError("the matrix is not symmetric: symmetrise it first, (A + A.T) / 2")
+        parts = Halo(comm, matrix.shape[0], np.zeros(0, np.int64))
+        rows = matrix[parts.first : parts.last].tocoo()
+        halo = Halo(comm, matrix.shape[0], rows.col)
+        shape = (halo.n_owned, halo.n_total)
+        local = sp.csr_matrix((rows.data, (rows.row, halo.local(rows.col))), shape=shape)
+        super().__init__(comm, RowProduct(local), halo, 1)
+
+    def local_rows(self) -> sp.csr_matrix:
+        return _global_columns(self._product.matrix, self.halo, 1)
+
+
+def _global_columns(rows: sp.csr_matrix, halo: Halo, size: int) -> sp.csr_matrix:
+    """Renumber the columns of local rows (owned, then ghosts) to global ones."""
+    sites = np.concatenate([np.arange(halo.first, halo.last), halo.ghosts])
+    columns = (sites[:, None] * size + np.arange(size)).ravel()
+    shape = (rows.shape[0], halo.n_sites * size)
+    return sp.csr_matrix((rows.data, columns[rows.indices], rows.indptr), shape=shape)
