@@ -55,6 +55,24 @@ def sparse(inter: PairInteractions, masses: np.ndarray | None = None) -> sp.bsr_
     return _block_rows(inter, 0, inter.n, masses)
 
 
+def multiply(inter: PairInteractions, x: np.ndarray) -> np.ndarray:
+    """Return H x for x of shape (dN,) or (dN, k) without assembling H; H is not mass-weighted.
+
+    The plain-numpy product that residuals are verified with, whatever solver gave x.
+    """
+    columns = x.reshape(inter.n * inter.d, -1)
+    result = np.empty_like(columns, dtype=np.float64)
+    at_a_time = 8  # bounds the temporary arrays to 8 d doubles a pair
+    for first in range(0, columns.shape[1], at_a_time):
+        part = columns[:, first : first + at_a_time].reshape(inter.n, inter.d, -1)
+        delta = inter.difference(part)
+        along = np.einsum("pc,pck->pk", inter.vector, delta) * inter.A2[:, None]
+        pull = delta * inter.A1[:, None, None]
+        pull += inter.vector[:, :, None] * along[:, None, :]
+        result[:, first : first + at_a_time] = inter.scatter(pull).reshape(len(columns), -1)
+    return result.reshape(x.shape)
+
+
 def petsc(comm, inter: PairInteractions, masses: np.ndarray | None = None) -> PETSc.Mat:
     """Assemble the Hessian as a distributed AIJ matrix with block size d.  Collective.
 

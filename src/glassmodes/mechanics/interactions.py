@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from glassmodes.errors import InputError, SampleError
 
 if TYPE_CHECKING:
-    from glassmodes.models.base import Model
+    from glassmodes.models import Model
     from glassmodes.sample import Sample
 
 OVERLAP = 0.1
@@ -103,6 +103,10 @@ class PairInteractions:
         """Add `values` (P, ...) to particle j and subtract them from particle i, (n, ...)."""
         flat = np.ascontiguousarray(values, np.float64).reshape(len(self), -1)
         return (self._incidence @ flat).reshape(self.n, *values.shape[1:])
+
+    def difference(self, values: np.ndarray) -> np.ndarray:
+        """Return the value on particle j minus that on particle i, (n, ...) -> (P, ...)."""
+        return values[self.j] - values[self.i]
 
 
 def find_interactions(
