@@ -1,0 +1,103 @@
+"""Small glasses at a minimum, in 2, 3 and 4 dimensions, with unequal masses and box edges.
+
+They are made here with scipy and a dense Newton iteration, so that tests of mechanics and
+observables lean on none of the package's own minimisers and solvers.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from glassmodes.errors import SampleError
+from glassmodes.mechanics import forces, hessian
+from glassmodes.mechanics.interactions import find_interactions
+from glassmodes.models import named
+from glassmodes.sample import Sample
+
+_SIDE = {2: 8, 3: 4, 4: 4}
+_STRETCH = {2: (1.02, 0.98), 3: (1.01, 0.985, 1.005), 4: (1.01, 0.99, 1.005, 0.995)}
+
+
+def make_glass(d: int, seed: int = 3) -> Sample:
+    """Return a jittered lattice of the binary model, relaxed until forces are round-off."""
+    rng = np.random.default_rng(seed)
+    model = named(f"ipl_{d}d")
+    n = _SIDE[d] ** d
+    grid = np.stack(np.meshgrid(*[np.arange(_SIDE[d])] * d, indexing="ij"), axis=-1)
+    box = np.array(_STRETCH[d]) * (n / model.defaults.density / np.prod(_STRETCH[d])) ** (1 / d)
+    places = (grid.reshape(n, d) + 0.2 * rng.standard_normal((n, d))) / _SIDE[d]
+    species = rng.permutation(n) % 2
+    sample = Sample(
+        positions=places * box,
+        box=box,
+        species=species,
+        masses=np.where(species == 0, 1.0, 2.5) * rng.uniform(0.8, 1.2, n),
+        model=model.spec(),
+    )
+
+    def energy_and_gradient(x):
+        try:
+            inter = find_interactions(replace(sample, positions=x.reshape(n, d)), model, order=1)
+        except SampleError:  # the line search went too far
+            return 1e9, np.zeros_like(x)
+        return forces.energy(inter), -forces.forces(inter).ravel()
+
+    found = minimize(
+        energy_and_gradient,
+        sample.positions.ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 2000, "maxfun": 4000, "ftol": 0.0, "gtol": 1e-4},
+    )
+    sample.positions = found.x.reshape(n, d)
+    translations = np.tile(np.eye(d), (n, 1)) / np.sqrt(n)
+    for _ in range(5):
+        inter = find_interactions(sample, model)
+        matrix = hessian.sparse(inter).toarray() + translations @ translations.T
+        step = np.linalg.solve(matrix, forces.forces(inter).ravel())
+        sample.positions = sample.positions + step.reshape(n, d)
+    return sample
+
+
+class DenseSystem:
+    """A sample with its interactions and a dense pseudo-inverse: the oracle of `HarmonicSystem`."""
+
+    def __init__(self, sample: Sample, interactions=None) -> None:
+        self.sample = sample
+        self.interactions = find_interactions(sample) if interactions is None else interactions
+        matrix = hessian.sparse(self.interactions).toarray()
+        self.eigenvalues, self.vectors = np.linalg.eigh(matrix)
+        self.null = np.abs(self.eigenvalues) < 1e-9 * self.eigenvalues[-1]
+
+    def require_minimum(self) -> None:
+        assert forces.force_ratio(self.interactions) < 1e-6
+        assert self.eigenvalues[~self.null].min() > 0
+
+    def solve(self, load: np.ndarray) -> np.ndarray:
+        vectors = self.vectors[:, ~self.null]
+        return vectors @ ((vectors.T @ load) / self.eigenvalues[~self.null, None])
+
+
+@pytest.fixture(scope="session", params=(2, 3, 4), ids=("2D", "3D", "4D"))
+def glass(request) -> Sample:
+    """Return one glass for each dimension; copy it before changing it."""
+    return make_glass(request.param)
+
+
+@pytest.fixture(scope="session")
+def glass_3d() -> Sample:
+    return make_glass(3)
+
+
+@pytest.fixture(scope="session")
+def dense_system(glass) -> DenseSystem:
+    """Return the glass with exact solves."""
+    return DenseSystem(glass)
+
+
+@pytest.fixture(scope="session")
+def dense_system_of():
+    """Return the class that wraps any sample with exact solves."""
+    return DenseSystem
