@@ -53,6 +53,12 @@ def check_input(path: str | os.PathLike) -> Path:
     return source
 
 
+def located(path: str | os.PathLike, error: InputError) -> InputError:
+    """Return `error` with the file's name in front, unless it already says it."""
+    text = str(error)
+    return error if str(path) in text else InputError(f"{path}: {text}")
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it over `path` if the body succeeds.

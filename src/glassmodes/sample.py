@@ -17,7 +17,7 @@ import numpy as np
 
 from glassmodes import __version__
 from glassmodes.errors import InputError
-from glassmodes.files import check_input, write_hdf5
+from glassmodes.files import check_input, located, write_hdf5
 
 FORMAT = "glassmodes-sample"
 FORMAT_VERSION = 1
@@ -248,8 +248,8 @@ class Sample:
         try:
             with h5py.File(source, "r") as file:
                 return cls.from_group(file)
-        except InputError:
-            raise
+        except InputError as error:
+            raise located(source, error) from error
         except Exception as error:  # h5py reports damage with half a dozen exception types
             raise InputError(
                 f"cannot read {source} as a glassmodes sample: {first_line(error)}; "

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from glassmodes.errors import InputError, nearest
-from glassmodes.files import check_input
+from glassmodes.files import check_input, located
 from glassmodes.models.defaults import ModelDefaults, PowerLawDiameters
 from glassmodes.models.library import named
 from glassmodes.models.model import Model, find_class, from_spec
@@ -50,7 +50,7 @@ def from_yaml(path: str | os.PathLike) -> Model:
     try:
         return _build(content, source)
     except InputError as error:
-        raise InputError(f"{source}: {error}") from error
+        raise located(source, error) from error
 
 
 def _build(content: Mapping[str, Any], source) -> Model:
