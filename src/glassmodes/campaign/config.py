@@ -1,0 +1,340 @@
+"""The configuration of a campaign: every key with its type, unit, default and meaning.
+
+This module is the one place that knows the keys.  The validation that Snakemake and the
+command line use, ``config/README.md`` and the JSON schema for editors
+(``workflow/schemas``) all come from the models below.  Importing it is cheap; named
+models are looked up only when a configuration is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from glassmodes.campaign.config_problems import describe_problems, unknown_keys
+from glassmodes.errors import GlassmodesError, InputError
+
+AnalysisName = Literal["modes", "moduli", "dipoles"]
+ANALYSES: tuple[AnalysisName, ...] = ("modes", "moduli", "dipoles")
+ENSEMBLE_NAME = r"^[a-z][a-z0-9_]*$"
+
+
+def key(default: Any, description: str, unit: str = "", **constraints: Any) -> Any:
+    """Declare a key; ``...`` as default makes it compulsory."""
+    return Field(default, description=description, json_schema_extra={"unit": unit}, **constraints)
+
+
+class Section(BaseModel):
+    """A mapping of known keys; anything else is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Campaign(Section):
+    """The campaign as a whole."""
+
+    title: str = key("glassmodes campaign", "heading of the report")
+    seed: int = key(..., "from which the seed of every sample follows", "1", ge=0)
+    results: str = key(
+        "results", "folder for everything that is written, relative to the working folder"
+    )
+
+
+class Quench(Section):
+    """Molecular dynamics of the liquid, then straight to the nearest minimum."""
+
+    name: Literal["instantaneous_quench"] = key(
+        ..., "liquid at one temperature, quenched without any cooling"
+    )
+    temperature: float = key(..., "temperature of the liquid", "energy/k_B", gt=0)
+    equilibration_time: float = key(50.0, "time in the liquid before the quench", "time", ge=0)
+    time_step: float = key(0.005, "step of the molecular dynamics", "time", gt=0)
+    thermostat_time: float = key(0.2, "time constant of the Nose-Hoover chain", "time", gt=0)
+    force_tolerance: float = key(
+        1e-10,
+        "the minimum is reached when the largest force component falls below this part of "
+        "the typical contact force",
+        "1",
+        gt=0,
+        le=1e-6,
+    )
+
+
+class Cooling(Section):
+    """Molecular dynamics of the liquid, cooling at a constant rate, then the nearest minimum."""
+
+    name: Literal["slow_cooling"] = key(..., "liquid cooled at a constant rate")
+    temperature: float = key(
+        ..., "temperature of the liquid where the cooling starts", "energy/k_B", gt=0
+    )
+    final_temperature: float = key(..., "temperature where the cooling ends", "energy/k_B", ge=0)
+    rate: float = key(..., "temperature lost per time", "energy/k_B/time", gt=0)
+    equilibration_time: float = key(50.0, "time in the liquid before the cooling", "time", ge=0)
+    time_step: float = key(0.005, "step of the molecular dynamics", "time", gt=0)
+    thermostat_time: float = key(0.2, "time constant of the Nose-Hoover chain", "time", gt=0)
+    force_tolerance: float = key(
+        1e-10,
+        "the minimum is reached when the largest force component falls below this part of "
+        "the typical contact force",
+        "1",
+        gt=0,
+        le=1e-6,
+    )
+
+    @model_validator(mode="after")
+    def _cools(self) -> Cooling:
+        if self.final_temperature >= self.temperature:
+            raise ValueError(
+                f"final_temperature {self.final_temperature} is not below temperature "
+                f"{self.temperature}"
+            )
+        return self
+
+
+Protocol = Annotated[Quench | Cooling, Field(discriminator="name")]
+
+
+class Modes(Section):
+    """Lowest vibrational modes."""
+
+    count: int | None = key(
+        None, "lowest modes of each sample; null: as many as `below` says", "1", ge=1
+    )
+    below: float | None = key(
+        None,
+        "all modes below this frequency; null: as many as `count` says; one of the two is needed",
+        "sqrt(energy/mass)/length",
+        gt=0,
+    )
+    certificate: bool = key(True, "prove by an inertia count that no mode is missing")
+    keep_vectors: bool = key(False, "keep the eigenvectors (count x N x d numbers a sample)")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Modes:
+        if self.count is not None and self.below is not None:
+            raise ValueError("count and below are both given; give one of them")
+        return self
+
+
+class Moduli(Section):
+    """Elastic moduli; has no settings."""
+
+
+class Dipoles(Section):
+    """Stiffness of the response to dipoles of forces on random contacts."""
+
+    count: int = key(50, "contacts drawn in each sample", "1", ge=1)
+
+
+class Analyses(Section):
+    """Settings of the analyses, for all ensembles."""
+
+    modes: Modes = key(Modes(), "lowest vibrational modes")
+    moduli: Moduli = key(Moduli(), "shear moduli of all directions, bulk modulus, elastic tensor")
+    dipoles: Dipoles = key(Dipoles(), "responses to dipoles of forces")
+
+
+class Statistics(Section):
+    """How tables, fits and comparison treat the samples."""
+
+    bootstrap_resamples: int = key(1000, "bootstrap resamples over samples", "1", ge=10)
+    bootstrap_seed: int = key(0, "seed of the resampling", "1", ge=0)
+    confidence: float = key(0.95, "of the confidence intervals", "1", gt=0, lt=1)
+    bins_per_decade: int = key(20, "logarithmic bins of the density of states", "1/decade", ge=1)
+    phonon_fraction: float = key(
+        0.8, "fits of the non-phononic modes end at this part of the first phonon", "1", gt=0
+    )
+    exponent_precision: float = key(
+        0.5, "largest standard error at which an exponent counts as resolved", "1", gt=0
+    )
+    tail_precision: float = key(
+        0.3, "largest relative error at which the exponent of a tail counts as resolved", "1", gt=0
+    )
+    scaling_precision: float = key(
+        0.15, "largest standard error at which a power of N counts as resolved", "1", gt=0
+    )
+
+
+class Ensemble(Section):
+    """Samples that differ in their seed only."""
+
+    title: str = key("", "label in figures and tables; empty: the ensemble's own name")
+    model: str = key(..., "named model (`ipl_2d`, ...), or the path of a model file (.yaml)")
+    particles: int = key(..., "particles per sample N", "1", ge=2)
+    dimension: int | None = key(
+        None, "dimension of space; null: that of the model", "1", ge=2, le=4
+    )
+    density: float | None = key(
+        None, "particles per volume; null: that of the model", "1/length^d", gt=0
+    )
+    protocol: Protocol = key(..., "how the glasses are made")
+    samples: int = key(..., "samples to make; may be raised later", "1", ge=1)
+    batch_size: int = key(
+        50,
+        "samples that one job prepares or analyses; choose it once, so that jobs last a few "
+        "minutes here and 15 to 60 minutes on a cluster",
+        "1",
+        ge=1,
+    )
+    ranks: int = key(
+        1,
+        "MPI ranks that share one sample in the analysis; 1: one rank takes the whole batch",
+        "1",
+        ge=1,
+    )
+    seed: int | None = key(None, "replaces the campaign's seed; null: that of the campaign", "1")
+    analyses: tuple[AnalysisName, ...] = key(ANALYSES, "what is measured in each sample")
+    settings: Analyses | None = key(
+        None, "replaces settings of the section `analyses` for this ensemble; same keys"
+    )
+
+    @model_validator(mode="after")
+    def _each_analysis_once(self) -> Ensemble:
+        if len(set(self.analyses)) < len(self.analyses):
+            raise ValueError("analyses names one of them twice")
+        return self
+
+
+class CampaignConfig(Section):
+    """A whole configuration file."""
+
+    campaign: Campaign = key(..., "title, seed and results folder")
+    ensembles: dict[Annotated[str, Field(pattern=ENSEMBLE_NAME)], Ensemble] = key(
+        ..., "ensembles by name (small letters, digits and underscores)", min_length=1
+    )
+    analyses: Analyses = key(Analyses(), "settings of the analyses")
+    statistics: Statistics = key(Statistics(), "bootstrap, bins and what counts as resolved")
+
+    @property
+    def results(self) -> Path:
+        """Folder of all results."""
+        return Path(self.campaign.results)
+
+    def seed_of(self, ensemble: str) -> int:
+        """Return the seed that the samples of `ensemble` derive from."""
+        own = self.ensembles[ensemble].seed
+        return self.campaign.seed if own is None else own
+
+    def settings_of(self, ensemble: str, analysis: str) -> Section:
+        """Return the settings of one analysis of one ensemble, replacements included."""
+        common = getattr(self.analyses, analysis)
+        own = self.ensembles[ensemble].settings
+        if own is None or analysis not in own.model_fields_set:
+            return common
+        replaced = getattr(own, analysis)
+        changes = {name: getattr(replaced, name) for name in replaced.model_fields_set}
+        if analysis == "modes" and (changes.get("count") or changes.get("below")):
+            changes = {"count": None, "below": None} | changes
+        return common.model_copy(update=changes)
+
+    def analyses_of(self, ensemble: str) -> tuple[str, ...]:
+        """Return the analyses of `ensemble` in the order in which a job runs them."""
+        wanted = self.ensembles[ensemble].analyses
+        return tuple(name for name in ANALYSES if name in wanted)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that stands twice in one mapping is an error."""
+
+    def construct_mapping(self, node, deep=False):
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen and key_node.tag != "tag:yaml.org,2002:merge":
+                line = key_node.start_mark.line + 1
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key_node.value!r} of line {line} stands there twice"
+                )
+            seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+def load_config(path: str | Path) -> CampaignConfig:
+    """Read and check a configuration file.
+
+    Raises
+    ------
+    InputError
+        Missing file, broken YAML, unknown keys and wrong values, one line per problem
+        that starts with the path of the key.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        content = yaml.load(text, Loader=_Loader)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise InputError(f"{path}: cannot read the configuration ({reason})") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    return check_config(content, str(path))
+
+
+def check_config(content: Any, origin: str = "configuration") -> CampaignConfig:
+    """Check a configuration given as a mapping and fill in all defaults.
+
+    Parameters
+    ----------
+    content
+        As YAML or Snakemake hands it over.
+    origin
+        Where it comes from; starts every message.
+    """
+    if not isinstance(content, Mapping):
+        raise InputError(f"{origin}: expected a mapping with the keys campaign and ensembles")
+    problems = list(unknown_keys(CampaignConfig, content))
+    config = None
+    try:
+        config = CampaignConfig.model_validate(content)
+    except ValidationError as error:
+        problems += describe_problems(error)
+    if config is not None:
+        config, more = _complete(config)
+        problems += more
+    if problems:
+        raise InputError("\n".join(f"{origin}: {problem}" for problem in problems))
+    assert config is not None
+    return config
+
+
+def _complete(config: CampaignConfig) -> tuple[CampaignConfig, list[str]]:
+    """Fill in dimension and density from the models and check what several keys decide."""
+    from glassmodes.models import resolve
+
+    problems: list[str] = []
+    ensembles = {}
+    for name, ensemble in config.ensembles.items():
+        at = f"ensembles.{name}"
+        try:
+            defaults = resolve(ensemble.model).defaults
+        except GlassmodesError as error:
+            problems.append(f"{at}.model: {error}")
+            continue
+        filled = {}
+        for field in ("dimension", "density"):
+            if getattr(ensemble, field) is None:
+                if defaults is None:
+                    problems.append(f"{at}.{field}: the model has no default; give the key")
+                else:
+                    filled[field] = getattr(defaults, field)
+        ensembles[name] = ensemble.model_copy(update=filled)
+        problems += (f"{at}.{text}" for text in _mode_problems(config, name, ensembles[name]))
+    return config.model_copy(update={"ensembles": ensembles}), problems
+
+
+def _mode_problems(config: CampaignConfig, name: str, ensemble: Ensemble) -> list[str]:
+    if "modes" not in ensemble.analyses:
+        return []
+    modes = config.settings_of(name, "modes")
+    assert isinstance(modes, Modes)
+    if modes.count is None and modes.below is None:
+        return ["settings.modes: neither count nor below is given (nor in analyses.modes)"]
+    d = ensemble.dimension
+    if d is not None and modes.count is not None and modes.count > d * (ensemble.particles - 1):
+        return [
+            f"settings.modes.count: {modes.count} modes asked for, but "
+            f"{ensemble.particles} particles in {d}D have {d * (ensemble.particles - 1)}"
+        ]
+    return []

@@ -1,0 +1,392 @@
+"""Batch files: the records of many samples, column by column, in one HDF5 file.
+
+Layout::
+
+    /                  attributes: format, stage, stage_version, fingerprint, provenance (JSON)
+    /records/NAME      one dataset per column, shape (S, ...), attribute `unit`;
+                       a ragged column is concatenated along its first axis and
+                       NAME_offsets, shape (S + 1,), says where each sample begins
+    /samples/INDEX     the sample itself (`Sample.to_group`), in files of the stage prepare
+
+A part file is a batch file of one sample.  Every group carries a digest of its content,
+so damage is found on reading.  The same records give the same bytes: nothing in a file
+depends on when or where it was written.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from glassmodes.campaign.record_schema import SCHEMAS, RecordColumn
+from glassmodes.errors import InputError, nearest
+from glassmodes.files import check_input, write_bytes, write_hdf5
+from glassmodes.sample import Sample, first_line
+
+FORMAT = "glassmodes-batch"
+FORMAT_VERSION = 1
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a batch file says about itself.
+
+    Attributes
+    ----------
+    kind : str
+        Which records: ``samples``, ``modes``, ``moduli`` or ``dipoles``.
+    dimension, particles : int
+        d and N of the samples.
+    fingerprint : str
+        Digest of the settings that the records depend on.
+    provenance : dict
+        Settings, stage version, library versions.
+    """
+
+    kind: str
+    dimension: int
+    particles: int
+    fingerprint: str
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sample of a batch file: its record and, in the stage prepare, the sample."""
+
+    record: Record
+    sample: Sample | None = None
+
+
+class Ragged(Sequence):
+    """A column whose length differs from sample to sample; ``ragged[k]`` is sample k's.
+
+    Attributes
+    ----------
+    flat : (M, ...) array
+        All samples, one after the other.
+    offsets : (S + 1,) int array
+        Sample k is ``flat[offsets[k]:offsets[k + 1]]``.
+    """
+
+    def __init__(self, flat: NDArray, offsets: NDArray[np.int64]) -> None:
+        self.flat, self.offsets = flat, offsets
+
+    def __len__(self) -> int:
+        return self.offsets.size - 1
+
+    def __getitem__(self, k):
+        if isinstance(k, slice):
+            return [self[i] for i in range(*k.indices(len(self)))]
+        if not -len(self) <= k < len(self):
+            raise IndexError(k)
+        k = int(k) % len(self)
+        return self.flat[self.offsets[k] : self.offsets[k + 1]]
+
+
+class Records(Mapping):
+    """The columns of a batch file: arrays of shape (S, ...), or `Ragged`.
+
+    Attributes
+    ----------
+    header : Header
+    units : dict
+        Unit of each column; empty for texts and flags.
+    """
+
+    def __init__(
+        self, header: Header, columns: dict[str, NDArray | Ragged], units: dict[str, str]
+    ) -> None:
+        self.header, self.units = header, units
+        self._columns = columns
+
+    def __getitem__(self, name: str) -> NDArray | Ragged:
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    @property
+    def samples(self) -> int:
+        """Number of samples, refused ones included."""
+        return len(self._columns["index"])
+
+    @property
+    def accepted(self) -> NDArray[np.bool_]:
+        """Which samples are not refused, shape (S,)."""
+        return np.asarray(self._columns["status"]) == "ok"
+
+    def record(self, k: int) -> dict[str, Any]:
+        """Return the record of the k-th sample."""
+        return {name: column[k] for name, column in self._columns.items()}
+
+
+def refused(index: int, reason: str, message: str) -> dict[str, Any]:
+    """Return the record of a sample that is refused."""
+    return {"index": index, "status": "refused", "reason": reason, "message": message}
+
+
+def write_batch(path: str | Path, header: Header, rows: Sequence[Row]) -> None:
+    """Write a batch file atomically.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written, or a record lacks a column, has an unknown one, or
+        has one of the wrong shape.
+    """
+    columns = _present_columns(header, rows)
+
+    def fill(file: h5py.File) -> None:
+        file.attrs["format"] = FORMAT
+        file.attrs["format_version"] = FORMAT_VERSION
+        for name in ("kind", "dimension", "particles", "fingerprint"):
+            file.attrs[name] = getattr(header, name)
+        file["provenance"] = np.bytes_(json.dumps(header.provenance, sort_keys=True).encode())
+        group = file.create_group("records")
+        for column in columns:
+            _write_column(group, column, header, rows)
+        group.attrs["digest"] = _digest(group)
+        samples = [row for row in rows if row.sample is not None]
+        if samples:
+            parent = file.create_group("samples")
+            for row in samples:
+                child = parent.create_group(_sample_name(row.record["index"]))
+                row.sample.to_group(child)
+                child.attrs["digest"] = _digest(child)
+
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_hdf5(path, fill)
+
+
+def read_records(path: str | Path) -> Records:
+    """Read all records of a batch file and verify their digest.
+
+    Raises
+    ------
+    InputError
+        The file is missing, truncated, damaged or of another kind.
+    """
+    with _opened(path) as file:
+        header = _read_header(file)
+        group = file["records"]
+        _verify(group, path)
+        columns: dict[str, NDArray | Ragged] = {}
+        units = {}
+        for name, dataset in group.items():
+            if name.endswith("_offsets"):
+                continue
+            values = _read_values(dataset)
+            units[name] = str(dataset.attrs["unit"])
+            if dataset.attrs["ragged"]:
+                columns[name] = Ragged(values, group[f"{name}_offsets"][()])
+            else:
+                columns[name] = values
+        return Records(header, columns, units)
+
+
+def read_header(path: str | Path) -> Header:
+    """Read what a batch file says about itself."""
+    with _opened(path) as file:
+        return _read_header(file)
+
+
+def read_sample(path: str | Path, index: int) -> Sample:
+    """Read one sample of a batch file of the stage prepare and verify its digest."""
+    with _opened(path) as file:
+        group = file.get(f"samples/{_sample_name(index)}")
+        if group is None:
+            raise InputError(f"{path} holds no sample {index}")
+        _verify(group, path)
+        return Sample.from_group(group)
+
+
+def is_valid(path: str | Path, fingerprint: str) -> bool:
+    """Tell whether a batch or part file is there, undamaged and made with these settings."""
+    try:
+        records = read_records(path)
+    except InputError:
+        return False
+    return records.header.fingerprint == fingerprint
+
+
+def write_timings(path: Path, rows: Sequence[tuple[int, str, float]]) -> None:
+    """Write wall times, rows of (index, quantity, seconds), as CSV."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["index", "quantity", "seconds"])
+    writer.writerows((index, quantity, f"{seconds:.6g}") for index, quantity, seconds in rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, buffer.getvalue().encode())
+
+
+def read_timings(path: str | Path) -> dict[int, dict[str, float]]:
+    """Read wall times by index and quantity; empty if the file is not there."""
+    timings: dict[int, dict[str, float]] = {}
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            for line in csv.DictReader(file):
+                timings.setdefault(int(line["index"]), {})[line["quantity"]] = float(
+                    line["seconds"]
+                )
+    except FileNotFoundError:
+        return {}
+    return timings
+
+
+def _sample_name(index: int) -> str:
+    return f"{int(index):06d}"
+
+
+def _present_columns(header: Header, rows: Sequence[Row]) -> list[RecordColumn]:
+    """Return the columns to write, after checking that the records fit the schema."""
+    schema = SCHEMAS[header.kind]
+    known = {column.name for column in schema}
+    for row in rows:
+        for name in row.record:
+            if name not in known:
+                raise InputError(
+                    f"records of {header.kind} have no column {name!r}{nearest(name, known)}"
+                )
+        if row.record["status"] == "ok":
+            for column in schema:
+                compulsory = not column.optional and column.kind != "text"
+                if compulsory and column.name not in row.record:
+                    raise InputError(
+                        f"sample {row.record['index']}: the record of {header.kind} lacks "
+                        f"{column.name!r}"
+                    )
+    return [c for c in schema if not c.optional or any(c.name in row.record for row in rows)]
+
+
+def _write_column(
+    group: h5py.Group, column: RecordColumn, header: Header, rows: Sequence[Row]
+) -> None:
+    values = [row.record.get(column.name) for row in rows]
+    if column.kind == "text":
+        texts = [str(column.missing if v is None else v).encode() for v in values]
+        data = np.array(texts, dtype=f"S{max([1, *map(len, texts)])}")
+    else:
+        sizes = column.sizes(header.dimension, header.particles)
+        arrays = [_as_array(v, column, sizes) for v in values]
+        if column.ragged:
+            lengths = np.array([0, *(len(a) for a in arrays)], dtype=np.int64)
+            group.create_dataset(f"{column.name}_offsets", data=np.cumsum(lengths))
+            empty = np.empty((0, *sizes), dtype=column.dtype)
+            data = np.concatenate([empty, *arrays])
+        else:
+            data = np.array(arrays, dtype=column.dtype).reshape((len(arrays), *sizes))
+    dataset = group.create_dataset(column.name, data=data)
+    dataset.attrs["unit"] = column.unit
+    dataset.attrs["ragged"] = column.ragged
+
+
+def _as_array(value: Any, column: RecordColumn, sizes: tuple[int, ...]) -> NDArray:
+    """Return one sample's value of a column, checked; `missing` where it is unknown."""
+    if value is None:
+        shape = (0, *sizes) if column.ragged else sizes
+        return np.full(shape, column.missing, dtype=column.dtype)
+    array = np.asarray(value)
+    if array.dtype == object:  # a list of lists with None in it, such as a null diagonal
+        array = array.astype(np.float64)
+    array = array.astype(column.dtype, casting="unsafe" if array.size == 0 else "same_kind")
+    expected = (array.shape[:1] if array.ndim else (0,)) + sizes if column.ragged else sizes
+    if array.size == 0 and column.ragged:
+        array = array.reshape((0, *sizes))
+        expected = array.shape
+    if array.shape != expected:
+        raise InputError(
+            f"column {column.name!r}: a value has shape {array.shape}; expected {expected}"
+        )
+    return array
+
+
+def _read_values(dataset: h5py.Dataset) -> NDArray:
+    values = dataset[()]
+    if values.dtype.kind == "S":
+        return np.array([text.decode() for text in values], dtype=np.str_)
+    return values
+
+
+def _read_header(file: h5py.File) -> Header:
+    attributes = file.attrs
+    return Header(
+        kind=str(attributes["kind"]),
+        dimension=int(attributes["dimension"]),
+        particles=int(attributes["particles"]),
+        fingerprint=str(attributes["fingerprint"]),
+        provenance=json.loads(file["provenance"][()].decode()),
+    )
+
+
+class _opened:
+    """Open a batch file for reading; whatever goes wrong inside names the file."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> h5py.File:
+        source = check_input(self.path)
+        try:
+            self.file = h5py.File(source, "r")
+        except Exception as error:
+            raise self._damage(error) from error
+        if self.file.attrs.get("format") != FORMAT:
+            self.file.close()
+            raise InputError(f"{self.path} is not a batch file of glassmodes")
+        return self.file
+
+    def __exit__(self, kind, error, trace) -> None:
+        self.file.close()
+        if isinstance(error, Exception) and not isinstance(error, InputError):
+            raise self._damage(error) from error
+
+    def _damage(self, error: BaseException) -> InputError:
+        return InputError(
+            f"cannot read {self.path}: {first_line(error)}; the file is truncated or damaged, "
+            "delete it and run again"
+        )
+
+
+def _verify(group: h5py.Group, path: str | Path) -> None:
+    if group.attrs.get("digest") != _digest(group):
+        raise InputError(
+            f"cannot read {path}: {group.name} does not match its digest; the file is damaged, "
+            "delete it and run again"
+        )
+
+
+def _digest(group: h5py.Group) -> str:
+    """Return the SHA-256 of names, types, shapes, values and attributes below `group`."""
+    digest = hashlib.sha256()
+
+    def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        digest.update(f"{name}\n".encode())
+        for key in sorted(item.attrs):
+            if key != "digest":
+                value = np.asarray(item.attrs[key])
+                content = value.tolist() if value.dtype == object else value.tobytes()
+                digest.update(f"{key}={value.dtype}{value.shape}{content!r}\n".encode())
+        if isinstance(item, h5py.Dataset):
+            values = np.ascontiguousarray(item[()])
+            digest.update(f"{values.dtype.str}{values.shape}\n".encode())
+            digest.update(values.tobytes())
+
+    add("", group)
+    group.visititems(add)
+    return digest.hexdigest()
