@@ -1,0 +1,157 @@
+"""Vibrational modes of a sample: frequencies, participation, residuals and a certificate."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from glassmodes.errors import InputError
+from glassmodes.observables.harmonic import HarmonicSystem
+from glassmodes.observables.participation import distributed_participation_ratio
+from glassmodes.spectra.eigenmodes import Eigenmodes, lowest_modes
+from glassmodes.spectra.factorisations import count_below
+from glassmodes.spectra.operators import BlockOperator
+
+
+@dataclass
+class VibrationalModes:
+    """The lowest vibrational modes of one sample, ascending, null space left out.
+
+    frequencies : (K,) omega = sqrt(eigenvalue) of the mass-weighted Hessian, angular.
+    participation_ratios : (K,) e; N e particles take part.
+    residuals : (K,) ||D v - x v|| / x.
+    zero_modes : all null vectors, translations included.
+    certified : the inertia confirms that no mode below `complete_below` is missing.
+    complete_below : frequency up to which the list is complete.
+    solver : method, parameters, products, times and memory.
+    """
+
+    frequencies: np.ndarray
+    participation_ratios: np.ndarray
+    residuals: np.ndarray
+    zero_modes: int
+    certified: bool
+    complete_below: float
+    solver: dict = field(default_factory=dict)
+    _system: HarmonicSystem | None = None
+    _local: np.ndarray | None = None
+
+    def vectors(self) -> np.ndarray:
+        """Return the eigenvectors of the mass-weighted Hessian, (K, N, d), in sample order.
+
+        On every rank; collective.
+        """
+        full = self._system.gather(self._local)
+        return np.ascontiguousarray(full.T).reshape(-1, self._system.n, self._system.d)
+
+    def to_record(self) -> dict:
+        """Return the columns of the batch result file."""
+        return {
+            "frequency": self.frequencies,
+            "participation_ratio": self.participation_ratios,
+            "residual": self.residuals,
+            "zero_modes": self.zero_modes,
+            "certified": self.certified,
+            "complete_below": self.complete_below,
+            "products": self.solver["products"],
+            "seconds_solve": self.solver["solve_seconds"],
+            "seconds_certificate": self.solver["certificate_seconds"],
+        }
+
+    def to_json(self) -> dict:
+        """Return the answer of the command line."""
+        return {
+            "frequencies": self.frequencies.tolist(),
+            "participation_ratios": self.participation_ratios.tolist(),
+            "residuals": self.residuals.tolist(),
+            "zero_modes": self.zero_modes,
+            "certified": self.certified,
+            "complete_below": self.complete_below,
+            "solver": self.solver,
+        }
+
+
+def vibrational_modes(
+    system: HarmonicSystem,
+    count: int | None = None,
+    below: float | None = None,
+    certificate: bool = True,
+    method: str = "filtered",
+    seed: int = 0,
+) -> VibrationalModes:
+    """Find the lowest `count` modes, or all with frequencies below `below`.
+
+    Parameters
+    ----------
+    system
+        Sample at a minimum.
+    count, below
+        Exactly one of the two; `below` is an angular frequency.
+    certificate
+        Confirm completeness by an inertia count (see `spectra.eigenmodes`).
+    method : {"filtered", "slepc", "dense"}
+        Eigensolver.
+    seed
+        Of the start vectors.
+
+    Raises
+    ------
+    SampleError
+        ``"not_at_minimum"`` or ``"saddle"``.
+    InputError
+        If more modes are asked for than exist.
+
+    Notes
+    -----
+    Collective.
+    """
+    system.require_minimum()
+    modes = operator_modes(system.operator, count, below, certificate, method, seed)
+    if np.any(modes.values < 0):
+        system.refuse_saddle(_negatives(system.operator, modes, certificate))
+    return VibrationalModes(
+        frequencies=np.sqrt(modes.values),
+        participation_ratios=distributed_participation_ratio(
+            system.comm, modes.vectors, system.d
+        ),
+        residuals=modes.residuals,
+        zero_modes=modes.zero_modes,
+        certified=modes.certified,
+        complete_below=float(np.sqrt(max(modes.complete_below, 0.0))),
+        solver=modes.solver,
+        _system=system,
+        _local=modes.vectors,
+    )
+
+
+def operator_modes(
+    operator: BlockOperator,
+    count: int | None = None,
+    below: float | None = None,
+    certificate: bool = True,
+    method: str = "filtered",
+    seed: int = 0,
+) -> Eigenmodes:
+    """Find the lowest modes of any operator whose eigenvalues are squared frequencies."""
+    if below is not None and not (np.isfinite(below) and below > 0):
+        raise InputError(f"the upper frequency must be positive, found {below}")
+    clock = time.perf_counter()
+    modes = lowest_modes(
+        operator,
+        count=count,
+        below=None if below is None else below**2,
+        certificate=certificate,
+        method=method,
+        seed=seed,
+    )
+    modes.solver["wall_seconds"] = time.perf_counter() - clock
+    return modes
+
+
+def _negatives(operator: BlockOperator, modes: Eigenmodes, certificate: bool) -> int:
+    """Count the negative eigenvalues: all of them with a certificate, else those found."""
+    if not certificate:
+        return int(np.sum(modes.values < 0))
+    return count_below(operator, 0.5 * float(modes.values[modes.values < 0].max()))[0]
