@@ -1,0 +1,146 @@
+"""The result files of one ensemble, batch by batch, as the tables want to read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glassmodes.campaign.config import CampaignConfig, Cooling
+from glassmodes.campaign.manifest import Batch, build_manifest
+from glassmodes.campaign.records import Records, read_records
+from glassmodes.errors import InputError
+
+PREPARE = "samples"
+"""Stage name of the records that preparation leaves inside the sample files."""
+
+
+UNKNOWN = -1
+"""Stands for an unknown integer in the records; no count of theirs is negative."""
+
+
+class Block:
+    """Records of one stage for one batch: one entry per sample."""
+
+    def __init__(self, batch: Batch, path: Path, records: Records) -> None:
+        self.batch = batch
+        self.path = path
+        self._records = records
+
+    @property
+    def size(self) -> int:
+        return len(self._records["index"])
+
+    @property
+    def accepted(self) -> NDArray[np.bool_]:
+        """Which samples were not refused, shape ``(size,)``."""
+        return np.array([s == "ok" for s in self._records["status"]], dtype=bool)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._records
+
+    def array(self, name: str) -> NDArray:
+        """Return a column with one entry per sample."""
+        if name not in self._records:
+            raise InputError(
+                f"{self.path}: the column {name!r} is missing; analyse the batch again"
+            )
+        return np.asarray(self._records[name])
+
+    def ragged(self, name: str) -> Sequence[NDArray]:
+        """Return a column with an array of its own length per sample."""
+        if name not in self._records:
+            raise InputError(
+                f"{self.path}: the column {name!r} is missing; analyse the batch again"
+            )
+        return self._records[name]
+
+    def optional(self, name: str, k: int) -> Any:
+        """Return entry `k` of a column that a stage may lack; None also if it is unknown."""
+        if name not in self._records:
+            return None
+        value = self._records[name][k]
+        return None if isinstance(value, (int, np.integer)) and value == UNKNOWN else value
+
+
+@dataclass(frozen=True)
+class EnsembleSource:
+    """One ensemble of a campaign: what was planned and where its results lie."""
+
+    name: str
+    title: str
+    group: str
+    model: str
+    dimension: int
+    particles: int
+    density: float
+    protocol: str
+    protocol_details: str
+    parent_temperature: float
+    cooling_rate: float | None
+    samples: int
+    analyses: tuple[str, ...]
+    batches: tuple[Batch, ...]
+    results: Path
+
+    @property
+    def volume(self) -> float:
+        return self.particles / self.density
+
+    def blocks(self, stage: str) -> Iterator[Block]:
+        """Yield the records of a stage batch by batch; none if it was not asked for."""
+        if stage != PREPARE and stage not in self.analyses:
+            return
+        for batch in self.batches:
+            if stage == PREPARE:
+                path = batch.samples_path(self.results)
+            else:
+                path = batch.analysis_path(self.results, stage)
+            if not Path(path).is_file():
+                raise InputError(f"{path}: the batch is missing; run the stages before the tables")
+            yield Block(batch, Path(path), read_records(path))
+
+
+def ensemble_sources(config: CampaignConfig) -> list[EnsembleSource]:
+    """Return the ensembles of a campaign in the order of the configuration."""
+    batches: dict[str, list[Batch]] = {name: [] for name in config.ensembles}
+    for batch in build_manifest(config):
+        batches[batch.ensemble].append(batch)
+    sources = []
+    for name, e in config.ensembles.items():
+        details = describe_protocol(e.protocol)
+        assert e.dimension is not None and e.density is not None
+        sources.append(
+            EnsembleSource(
+                name=name,
+                title=e.title,
+                group=f"{Path(e.model).stem} at density {e.density:g}, {details}",
+                model=e.model,
+                dimension=e.dimension,
+                particles=e.particles,
+                density=e.density,
+                protocol=e.protocol.name,
+                protocol_details=details,
+                parent_temperature=e.protocol.temperature,
+                cooling_rate=e.protocol.rate if isinstance(e.protocol, Cooling) else None,
+                samples=e.samples,
+                analyses=config.analyses_of(name),
+                batches=tuple(batches[name]),
+                results=config.results,
+            )
+        )
+    return sources
+
+
+def describe_protocol(protocol) -> str:
+    """Return how the glasses are made, in words and numbers."""
+    if isinstance(protocol, Cooling):
+        return (
+            f"cooled from T = {protocol.temperature:g} to {protocol.final_temperature:g} "
+            f"at rate {protocol.rate:g}"
+        )
+    return f"instantaneous quench from T = {protocol.temperature:g}"

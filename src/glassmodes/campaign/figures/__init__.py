@@ -1,0 +1,114 @@
+"""Figures of a campaign: one function per figure, from tables to a matplotlib figure.
+
+`FIGURES` maps names to `FigureSpec`; `write_figure` draws one as PDF and PNG.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from glassmodes.campaign.figures import mechanics, preparation, vibrations
+from glassmodes.campaign.figures.style import paper_style
+from glassmodes.campaign.table_files import replacing
+from glassmodes.errors import InputError, nearest
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """How to draw a figure from a results folder, its title and its caption."""
+
+    draw: Callable[[Path], Figure]
+    title: str
+    caption: str
+
+
+FIGURES: dict[str, FigureSpec] = {
+    "preparation": FigureSpec(
+        preparation.draw_preparation,
+        "The glasses",
+        "Inherent-structure energy, pressure and residual force of every accepted sample. The "
+        "force is the largest component of a net force over the typical contact force; the line "
+        "is the bound of the preparation.",
+    ),
+    "density_of_states": FigureSpec(
+        vibrations.draw_density_of_states,
+        "Vibrational density of states",
+        "Reduced density of states in windows that are complete in every sample; errors from "
+        "resampled glasses. Dashed: Debye level of the measured moduli. Ticks at the top: lowest "
+        "transverse phonon. Grey: slope of an omega^4 law.",
+    ),
+    "cumulative": FigureSpec(
+        vibrations.draw_cumulative,
+        "Cumulative spectrum",
+        "A law D ~ omega^4 is a plateau here. Bands are confidence intervals over resampled "
+        "glasses; dotted lines mark the upper end of the window in which the law may be fitted.",
+    ),
+    "participation": FigureSpec(
+        vibrations.draw_participation,
+        "Participation of modes",
+        "Running average of the number of participating particles N e. Localised modes collapse "
+        "onto one curve for all N, extended ones grow with N. Ticks at the top: lowest "
+        "transverse phonon.",
+    ),
+    "exponent_scan": FigureSpec(
+        vibrations.draw_exponent_scan,
+        "What the window decides",
+        "Maximum-likelihood exponent of D ~ omega^s against the upper end of the window. Filled "
+        "symbols lie inside the window of the law, pale lines above the cutoff or among phonons: "
+        "they measure another regime.",
+    ),
+    "shear_modulus": FigureSpec(
+        mechanics.draw_shear_modulus,
+        "Shear modulus",
+        "Distribution of the shear modulus over glasses and single strain directions. Vertical "
+        "line: the thesis' value for instantaneous quenches (Table 3.2).",
+    ),
+    "moduli_by_ensemble": FigureSpec(
+        mechanics.draw_moduli_by_ensemble,
+        "Moduli and Debye frequency by ensemble",
+        "Mean shear modulus and Debye frequency with standard errors. Bars: the thesis' values "
+        "with their tolerance; hatched where the thesis' glasses were made in another way.",
+    ),
+    "disorder_parameter": FigureSpec(
+        mechanics.draw_disorder_parameter,
+        "Disorder parameter",
+        "gamma(N) = N (standard deviation / mean)^2 of the shear modulus of single strain "
+        "directions. The tail of P(mu) makes these errors optimistic.",
+    ),
+    "dipole_stiffness": FigureSpec(
+        mechanics.draw_dipole_stiffness,
+        "Stiffness of responses to local dipoles",
+        "Distribution of the dipole stiffness over random contacts; dotted lines are the means.",
+    ),
+}
+
+
+def draw_figure(results: str | Path, name: str) -> Figure:
+    """Draw the figure `name` from the tables under `results`."""
+    if name not in FIGURES:
+        raise InputError(f"no figure is called {name!r}{nearest(name, FIGURES)}")
+    with paper_style():
+        return FIGURES[name].draw(Path(results))
+
+
+def write_figure(config, name: str) -> list[Path]:
+    """Write ``figures/<name>.pdf`` and ``.png`` and return their paths."""
+    folder = Path(config.results) / "figures"
+    figure = draw_figure(config.results, name)
+    written = []
+    with paper_style():
+        for suffix, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+            path = folder / f"{name}.{suffix}"
+            with replacing(path) as temporary:
+                figure.savefig(temporary, format=suffix, metadata=metadata)
+            written.append(path)
+    return written
+
+
+def write_figures(config) -> list[Path]:
+    """Write every figure."""
+    return [path for name in FIGURES for path in write_figure(config, name)]

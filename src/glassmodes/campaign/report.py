@@ -1,0 +1,421 @@
+"""The stage ``report``: one HTML file with figures, tables and verdicts, readable offline."""
+
+from __future__ import annotations
+
+import base64
+import math
+import platform
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from glassmodes import __version__
+from glassmodes.campaign.compare import NOT_RESOLVED, VERDICTS
+from glassmodes.campaign.config import CampaignConfig
+from glassmodes.campaign.figures import FIGURES
+from glassmodes.campaign.table_files import read_table, replacing, table_path
+from glassmodes.campaign.table_schema import TABLES
+from glassmodes.campaign.versions import STAGE_VERSIONS
+from glassmodes.errors import InputError
+
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "petsc4py",
+    "slepc4py",
+    "mpi4py",
+    "h5py",
+    "pyarrow",
+    "matplotlib",
+    "snakemake",
+)
+
+
+def write_report(config: CampaignConfig, command: str = "make campaign") -> Path:
+    """Write ``report.html`` from tables, fits, comparison and figures.
+
+    Parameters
+    ----------
+    config
+        The campaign.
+    command
+        What repeats the campaign; shown in the report.
+    """
+    results = Path(config.results)
+    page = _environment().get_template("report_template.html").render(_content(config, command))
+    path = results / "report.html"
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return path
+
+
+def _environment() -> jinja2.Environment:
+    folder = resources.files("glassmodes.campaign")
+
+    def load(name: str) -> str:
+        return folder.joinpath(name).read_text(encoding="utf-8")
+
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(load),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+
+
+def _content(config: CampaignConfig, command: str) -> dict[str, Any]:
+    results = config.results
+    tables = {
+        name: read_table(results, name)
+        for name in (
+            "ensembles",
+            "samples",
+            "mode_solves",
+            "shear_modulus",
+            "dipole_stiffness",
+            "exponents",
+            "tails",
+            "size_scaling",
+            "comparison",
+        )
+    }
+    ensembles = tables["ensembles"]
+    counts = Counter(r["verdict"] for r in tables["comparison"])
+    return {
+        "title": config.campaign.title,
+        "subtitle": "; ".join(dict.fromkeys(e["group"] for e in ensembles)),
+        "tiles": _tiles(tables),
+        "verdicts": [{"name": v, "style": _style(v), "count": counts[v]} for v in VERDICTS],
+        "comparison": _comparison_block(tables["comparison"]),
+        "limits": limits_in_words(tables),
+        "figures": [_figure(results, name) for name in FIGURES],
+        "blocks": _blocks(tables),
+        "files": [
+            {"path": t.path, "rows": t.rows}
+            for t in TABLES.values()
+            if table_path(results, t.name).is_file()
+        ],
+        "provenance": _provenance(config, tables),
+        "command": command,
+    }
+
+
+def _tiles(tables: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    ensembles = tables["ensembles"]
+    total = {
+        name: sum(e[name] for e in ensembles)
+        for name in ("samples_prepared", "samples_refused", "samples_certified")
+    }
+    modes = sum(r["modes"] for r in tables["mode_solves"])
+    dipoles = sum(r["dipoles"] for r in tables["dipole_stiffness"])
+    return [
+        {"value": len(ensembles), "label": "ensembles"},
+        {"value": f"{total['samples_prepared']:,}", "label": "glasses"},
+        {"value": f"{total['samples_refused']:,}", "label": "refused"},
+        {"value": f"{modes:,}", "label": "modes"},
+        {"value": f"{total['samples_certified']:,}", "label": "certified spectra"},
+        {"value": f"{dipoles:,}", "label": "dipole responses"},
+    ]
+
+
+def limits_in_words(tables: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Return sentences on what the ensembles cannot resolve and what was refused."""
+    sentences = []
+    for r in tables["exponents"]:
+        if r["verdict"] == NOT_RESOLVED:
+            sentences.append(
+                f"{r['ensemble']}: the exponent of D(ω) is not fitted. {r['modes']} modes lie "
+                f"below ω* = {r['window_upper']:.3g} and {r['modes_needed']} are needed, "
+                f"which takes about {r['samples_needed']:,} samples instead of {r['samples']:,}."
+            )
+        if r["window_set_by"] == "complete":
+            sentences.append(
+                f"{r['ensemble']}: modes are complete only up to ω = {r['window_upper']:.3g}, "
+                "below both the phonons and the cutoff; more modes per sample would widen the "
+                "window."
+            )
+    for r in tables["tails"]:
+        if r["verdict"] == NOT_RESOLVED:
+            name = r["quantity"].replace("_", " ")
+            sentences.append(
+                f"{r['ensemble']}: the tail of the {name} holds {r['values']} values; its exponent "
+                f"takes about {r['samples_needed']:,} samples."
+            )
+    for r in tables["size_scaling"]:
+        if r["verdict"] == NOT_RESOLVED:
+            sentences.append(
+                f"{r['group']}: how the {r['quantity'].replace('_', ' ')} depends on N is not "
+                f"resolved between N = {r['sizes'].replace(' ', ' and ')}."
+            )
+    for e in tables["ensembles"]:
+        missing = e["samples_with_modes"] - e["samples_certified"]
+        if missing > 0:
+            sentences.append(f"{e['ensemble']}: {missing} spectra are not certified as complete.")
+    refused = Counter(
+        (r["ensemble"], r["refused_by"], r["reason"])
+        for r in tables["samples"]
+        if r["status"] == "refused"
+    )
+    for (name, stage, reason), count in sorted(refused.items()):
+        sentences.append(f"{name}: {count} samples refused by {stage} ({reason}).")
+    sentences.append(
+        "The shear modulus has a heavy tail towards negative values whose fourth moment does not "
+        "exist: errors of its variance and of γ(N) are optimistic."
+    )
+    return sentences
+
+
+def _style(verdict: str) -> str:
+    return verdict.replace(" ", "-")
+
+
+def _cell(value: Any, digits: int = 4) -> dict[str, Any]:
+    """Text of a cell; numbers are rounded for reading, the CSV holds all digits."""
+    if value is None:
+        return {"text": "", "number": True, "verdict": ""}
+    if isinstance(value, bool):
+        return {"text": "yes" if value else "no", "number": False, "verdict": ""}
+    if isinstance(value, int):
+        return {
+            "text": f"{value:,}" if value >= 10000 else str(value),
+            "number": True,
+            "verdict": "",
+        }
+    if isinstance(value, float):
+        return {"text": f"{value:.{digits}g}", "number": True, "verdict": ""}
+    return {"text": str(value), "number": False, "verdict": ""}
+
+
+def with_error(value: float | None, error: float | None) -> str:
+    """Return ``12.34 ± 0.05`` with the error to two digits, the value to the same place."""
+    if value is None:
+        return "" if error is None else f"± {error:.2g}"
+    if error is None or not (error > 0 and math.isfinite(error)):
+        return f"{value:.4g}"
+    places = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{places}f} ± {error:.{places}f}"
+
+
+def _measured(value: float | None, error: float | None) -> dict[str, Any]:
+    return {"text": with_error(value, error), "number": True, "verdict": ""}
+
+
+def _verdict(value: str) -> dict[str, Any]:
+    return {"text": value, "number": False, "verdict": _style(value)}
+
+
+def _comparison_block(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    labels = (
+        "quantity",
+        "d",
+        "N",
+        "our glasses",
+        "thesis says",
+        "where",
+        "we measure",
+        "verdict",
+        "samples needed",
+        "why",
+    )
+    return {
+        "title": "Verdicts",
+        "note": "Errors are standard errors from resampled glasses. A number of the thesis is "
+        "granted its rounding and the spread of independent reproductions.",
+        "columns": [{"label": name, "unit": ""} for name in labels],
+        "rows": [
+            [
+                _cell(r["quantity"].replace("_", " ")),
+                _cell(r["dimension"]),
+                _cell(r["particles"]),
+                _cell(r["protocol"]),
+                _cell(r["paper_says"]),
+                _cell(r["place"]),
+                _measured(r["measured"], r["measured_error"]),
+                _verdict(r["verdict"]),
+                _cell(r["samples_needed"]),
+                _cell(r["explanation"]),
+            ]
+            for r in rows
+        ],
+    }
+
+
+def _blocks(tables: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    return [
+        _block(
+            "Ensembles",
+            "ensembles",
+            tables["ensembles"],
+            (
+                "ensemble",
+                "model",
+                "dimension",
+                "particles",
+                "protocol_details",
+                "samples_planned",
+                "samples_prepared",
+                "samples_refused",
+                "samples_certified",
+                "complete_below",
+                "debye_frequency±",
+                "first_phonon_frequency",
+            ),
+        ),
+        _block(
+            "Shear modulus of single directions",
+            "shear_modulus",
+            tables["shear_modulus"],
+            (
+                "ensemble",
+                "samples",
+                "draws",
+                "mean±",
+                "standard_deviation±",
+                "disorder_parameter±",
+                "skewness±",
+                "negative_fraction",
+            ),
+        ),
+        _block(
+            "Dipole stiffness",
+            "dipole_stiffness",
+            tables["dipole_stiffness"],
+            (
+                "ensemble",
+                "samples",
+                "dipoles",
+                "mean±",
+                "median",
+                "smallest",
+                "largest_residual",
+            ),
+        ),
+        _block(
+            "Exponents of the density of states",
+            "exponents",
+            tables["exponents"],
+            (
+                "ensemble",
+                "samples",
+                "window_upper",
+                "window_set_by",
+                "cutoff_source",
+                "plateau",
+                "modes",
+                "exponent±",
+                "goodness",
+                "verdict",
+                "modes_needed",
+                "samples_needed",
+            ),
+        ),
+        _block(
+            "Tails",
+            "tails",
+            tables["tails"],
+            (
+                "ensemble",
+                "quantity",
+                "law",
+                "threshold",
+                "values",
+                "exponent±",
+                "expected",
+                "verdict",
+                "samples_needed",
+            ),
+        ),
+        _block(
+            "Dependence on the number of particles",
+            "size_scaling",
+            tables["size_scaling"],
+            (
+                "group",
+                "quantity",
+                "sizes",
+                "values",
+                "errors",
+                "counts",
+                "window_upper",
+                "slope±",
+                "verdict",
+            ),
+        ),
+    ]
+
+
+def _block(
+    title: str, table: str, rows: Iterable[dict[str, Any]], names: Sequence[str]
+) -> dict[str, Any]:
+    """Choose columns of a table; a trailing ± joins a value with its error."""
+    units = {c.name: c.unit for c in TABLES[table].columns}
+    columns = [
+        {
+            "label": n.rstrip("±").replace("_", " "),
+            "unit": units[n.rstrip("±")] if units[n.rstrip("±")] not in ("1", "see law") else "",
+        }
+        for n in names
+    ]
+    return {
+        "title": title,
+        "note": f"{TABLES[table].rows[:1].upper()}{TABLES[table].rows[1:]}.",
+        "columns": columns,
+        "rows": [
+            [
+                _measured(r[n[:-1]], r[f"{n[:-1]}_error"])
+                if n.endswith("±")
+                else _verdict(r[n])
+                if n == "verdict"
+                else _cell(r[n])
+                for n in names
+            ]
+            for r in rows
+        ],
+    }
+
+
+def _figure(results: Path, name: str) -> dict[str, str]:
+    path = Path(results) / "figures" / f"{name}.png"
+    try:
+        image = base64.b64encode(path.read_bytes()).decode("ascii")
+    except OSError as exc:
+        raise InputError(f"{path}: cannot read the figure; run the stage figures") from exc
+    spec = FIGURES[name]
+    return {"name": name, "title": spec.title, "caption": spec.caption, "image": image}
+
+
+def _provenance(config: CampaignConfig, tables) -> list[tuple[str, str]]:
+    seeds = ", ".join(f"{name}: {config.seed_of(name)}" for name in config.ensembles)
+    stages = ", ".join(f"{name} {version}" for name, version in STAGE_VERSIONS.items())
+    return [
+        ("written", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
+        ("glassmodes", __version__),
+        ("stage versions", stages),
+        ("campaign seed", str(config.campaign.seed)),
+        ("ensemble seeds", seeds),
+        ("bootstrap", _bootstrap_words(config)),
+        ("Python", platform.python_version()),
+        *((name, version) for name in _PACKAGES if (version := _version(name))),
+        ("machine", f"{platform.machine()}, {platform.system()}"),
+    ]
+
+
+def _bootstrap_words(config: CampaignConfig) -> str:
+    s = config.statistics
+    return (
+        f"{s.bootstrap_resamples} resamples of glasses, seed {s.bootstrap_seed}, "
+        f"{100 * s.confidence:g} % intervals"
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,196 @@
+"""The stage ``tables``: result files of all batches become the tables of the campaign.
+
+Small tables hold one row per sample, bin or ensemble; modes and dipoles are streamed
+batch by batch into Parquet.  Nothing is recomputed: only counted, averaged, resampled.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from glassmodes.campaign import mode_tables, modulus_tables
+from glassmodes.campaign.config import CampaignConfig
+from glassmodes.campaign.ensemble_source import PREPARE, Block, EnsembleSource, ensemble_sources
+from glassmodes.campaign.long_tables import LongTableWriter
+from glassmodes.campaign.settings import StatisticsSettings
+from glassmodes.campaign.table_files import (
+    TableWriter,
+    estimate_cells,
+    unknown_estimate,
+    write_units,
+)
+from glassmodes.campaign.table_schema import TABLES
+
+SMALL_TABLES = (
+    "ensembles",
+    "samples",
+    "mode_solves",
+    "density_of_states",
+    "cumulative",
+    "participation",
+    "moduli",
+    "moduli_by_direction",
+    "moduli_means",
+    "shear_modulus",
+    "shear_modulus_distribution",
+    "dipole_stiffness",
+    "dipole_stiffness_distribution",
+)
+LONG_TABLES = ("modes", "dipoles")
+
+_EVIDENCE = [
+    c.name
+    for c in TABLES["samples"].columns
+    if c.name
+    not in {"ensemble", "sample", "batch", "status", "refused_by", "reason", "message", "seed"}
+]
+
+
+def write_tables(config: CampaignConfig) -> None:
+    """Write every table of the stage, all or none of each.
+
+    Raises
+    ------
+    InputError
+        If a batch of the manifest has no result file.
+    """
+    results, settings = config.results, StatisticsSettings.of(config)
+    with ExitStack() as stack:
+        writers: dict[str, Any] = {
+            name: stack.enter_context(TableWriter(results, name)) for name in SMALL_TABLES
+        }
+        for name in LONG_TABLES:
+            writers[name] = stack.enter_context(LongTableWriter(results, name))
+        for source in ensemble_sources(config):
+            _write_ensemble(source, settings, writers)
+    write_units(results)
+
+
+def _write_ensemble(
+    source: EnsembleSource, settings: StatisticsSettings, writers: dict[str, Any]
+) -> None:
+    options = settings.options
+    status = _write_samples(source, writers["samples"])
+    moduli = modulus_tables.read_moduli(source)
+    debye, phonon = modulus_tables.ensemble_debye(source, moduli, options)
+    _write_all(writers["moduli"], modulus_tables.moduli_rows(source, moduli))
+    _write_all(writers["moduli_by_direction"], modulus_tables.direction_rows(source, moduli))
+    _write_all(writers["moduli_means"], modulus_tables.mean_rows(source, moduli, options))
+    _write_one(writers["shear_modulus"], modulus_tables.shear_row(source, moduli, options))
+    _write_all(
+        writers["shear_modulus_distribution"],
+        modulus_tables.shear_distribution_rows(source, moduli, options),
+    )
+    scan = mode_tables.scan_modes(source)
+    if scan.samples:
+        _write_modes(
+            source, scan, np.nan if debye is None else float(debye.value), settings, writers
+        )
+    dipoles = modulus_tables.read_dipoles(source)
+    _write_all(writers["dipoles"], modulus_tables.dipole_columns(source))
+    _write_one(writers["dipole_stiffness"], modulus_tables.dipole_row(source, dipoles, options))
+    _write_all(
+        writers["dipole_stiffness_distribution"],
+        modulus_tables.dipole_distribution_rows(source, dipoles, options),
+    )
+    density = moduli.scalars["mass_density"]
+    writers["ensembles"].write(
+        {
+            "ensemble": source.name,
+            "title": source.title,
+            "group": source.group,
+            "model": source.model,
+            "dimension": source.dimension,
+            "particles": source.particles,
+            "density": source.density,
+            "mass_density": density.mean() if density.size else None,
+            "protocol": source.protocol,
+            "protocol_details": source.protocol_details,
+            "parent_temperature": source.parent_temperature,
+            "cooling_rate": source.cooling_rate,
+            "samples_planned": source.samples,
+            "samples_prepared": status["prepared"],
+            "samples_refused": status["refused"],
+            "samples_with_modes": scan.samples,
+            "samples_certified": int(scan.certified.sum()),
+            "samples_with_moduli": moduli.samples,
+            "samples_with_dipoles": dipoles.samples,
+            "complete_below": scan.window,
+            **(
+                unknown_estimate("debye_frequency")
+                if debye is None
+                else estimate_cells("debye_frequency", debye)
+            ),
+            "first_phonon_frequency": phonon,
+        }
+    )
+
+
+def _write_modes(
+    source: EnsembleSource,
+    scan: mode_tables.ModeScan,
+    debye_frequency: float,
+    settings: StatisticsSettings,
+    writers: dict[str, Any],
+) -> None:
+    counts = mode_tables.SpectrumCounts(scan, settings.bins_per_decade)
+    for columns in mode_tables.mode_columns(source, scan):
+        writers["modes"].write(columns)
+        counts.add(columns)
+    options = settings.options
+    _write_all(writers["mode_solves"], mode_tables.solve_rows(source))
+    _write_all(writers["density_of_states"], counts.density_rows(source, debye_frequency, options))
+    _write_all(writers["cumulative"], counts.cumulative_rows(source, options))
+    _write_all(writers["participation"], counts.participation_rows(source, options))
+
+
+def _write_all(writer, rows: Iterator[dict[str, Any]]) -> None:
+    for row in rows:
+        writer.write(row)
+
+
+def _write_one(writer, row: dict[str, Any] | None) -> None:
+    if row is not None:
+        writer.write(row)
+
+
+def _write_samples(source: EnsembleSource, writer: TableWriter) -> Counter:
+    """Write the rows of `samples`, batch by batch; count prepared and refused samples."""
+    status: Counter = Counter()
+    stages = [iter(source.blocks(name)) for name in source.analyses]
+    for block in source.blocks(PREPARE):
+        analyses = [next(stage) for stage in stages]
+        refusals = _refusals(block, dict(zip(source.analyses, analyses, strict=True)))
+        for k, index in enumerate(block.array("index")):
+            stage, reason, message = refusals.get(int(index), ("", "", ""))
+            status["refused"] += bool(stage)
+            status["prepared"] += stage != "prepare"
+            writer.write(
+                {
+                    "ensemble": source.name,
+                    "sample": index,
+                    "batch": block.batch.id,
+                    "status": "refused" if stage else "ok",
+                    "refused_by": stage,
+                    "reason": reason,
+                    "message": message,
+                    "seed": block.optional("seed", k),
+                    **{name: block.optional(name, k) for name in _EVIDENCE},
+                }
+            )
+    return status
+
+
+def _refusals(samples: Block, analyses: dict[str, Block]) -> dict[int, tuple[str, str, str]]:
+    """Return stage, reason and message of the first refusal of each refused sample."""
+    refused: dict[int, tuple[str, str, str]] = {}
+    for stage, block in {"prepare": samples, **analyses}.items():
+        index, reason, message = (block.array(n) for n in ("index", "reason", "message"))
+        for k in np.flatnonzero(~block.accepted):
+            refused.setdefault(int(index[k]), (stage, str(reason[k]), str(message[k])))
+    return refused
