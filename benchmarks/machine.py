@@ -1,0 +1,65 @@
+"""What the numbers depend on: processor, memory, load, versions, commit."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("numpy", "scipy", "petsc4py", "slepc4py", "mpi4py", "matscipy", "ase")
+
+
+def describe() -> dict[str, str]:
+    """Return machine, versions, date, commit and load as text."""
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.1f} GiB",
+        "system": platform.platform(),
+        "compiler": _first_line(["g++", "--version"]),
+        "python": platform.python_version(),
+        "packages": versions,
+        "blas threads": os.environ.get("OMP_NUM_THREADS", ""),
+        "load before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
+    }
+
+
+def start_up_seconds() -> float:
+    """Return the seconds that a new process needs to import numpy, PETSc, SLEPc and glassmodes."""
+    code = "import glassmodes, numpy; from slepc4py import SLEPc; import glassmodes.spectra"
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return time.perf_counter() - begin
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+def _commit() -> str:
+    commit = _first_line(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"])
+    changed = _first_line(["git", "-C", str(ROOT), "status", "--porcelain", "-uno", "--", "src"])
+    return commit + (" with local changes" if changed else "")
+
+
+def _first_line(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError:
+        return ""
+    return next(iter(done.stdout.splitlines()), "")

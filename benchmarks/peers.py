@@ -1,0 +1,124 @@
+"""The calls of other programs that ours are measured against, used as their manuals say."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+import scipy.sparse.linalg as sla
+from petsc4py import PETSc
+from slepc4py import SLEPc
+
+TOLERANCE = 1e-8
+
+
+def scipy_modes(matrix: sp.spmatrix, count: int, shift: float) -> np.ndarray:
+    """Return the lowest `count` eigenvalues, ascending: ARPACK on SuperLU's factor of A - shift I.
+
+    `shift` is a little below zero, because the matrix itself is singular.
+    """
+    values = sla.eigsh(
+        matrix.tocsc(), k=count, sigma=shift, which="LM", tol=TOLERANCE, return_eigenvectors=True
+    )[0]
+    return np.sort(values)
+
+
+def slepc_modes(matrix: PETSc.Mat, count: int, shift: float) -> np.ndarray:
+    """Return the lowest `count` eigenvalues: Krylov-Schur with shift-invert, MUMPS Cholesky.
+
+    Everything else is SLEPc's default.
+    """
+    solver = SLEPc.EPS().create(matrix.comm)
+    solver.setOperators(matrix)
+    solver.setProblemType(SLEPc.EPS.ProblemType.HEP)
+    solver.setDimensions(count)
+    solver.setTolerances(TOLERANCE)
+    solver.setWhichEigenpairs(SLEPc.EPS.Which.TARGET_MAGNITUDE)
+    solver.setTarget(shift)
+    transform = solver.getST()
+    transform.setType(SLEPc.ST.Type.SINVERT)
+    inner = transform.getKSP()
+    inner.setType(PETSc.KSP.Type.PREONLY)
+    inner.getPC().setType(PETSc.PC.Type.CHOLESKY)
+    inner.getPC().setFactorSolverType("mumps")
+    solver.solve()
+    found = solver.getConverged()
+    if found < count:
+        raise RuntimeError(f"SLEPc converged {found} of {count} modes")
+    values = np.array([solver.getEigenvalue(k).real for k in range(count)])
+    solver.destroy()
+    return np.sort(values)
+
+
+class MumpsSolver:
+    """One solve at a time with a Cholesky factor of A + s I, as a PETSc user would write it."""
+
+    def __init__(self, matrix: PETSc.Mat, shift: float) -> None:
+        self._matrix = matrix.copy()
+        self._matrix.shift(shift)
+        self._solver = PETSc.KSP().create(matrix.comm)
+        self._solver.setOperators(self._matrix)
+        self._solver.setType(PETSc.KSP.Type.PREONLY)
+        self._solver.getPC().setType(PETSc.PC.Type.CHOLESKY)
+        self._solver.getPC().setFactorSolverType("mumps")
+        self._solver.setUp()
+        self._x, self._b = self._matrix.createVecs()
+
+    def __call__(self, right_hand_side: np.ndarray) -> np.ndarray:
+        self._b.setArray(right_hand_side)
+        self._solver.solve(self._b, self._x)
+        return self._x.getArray().copy()
+
+    def destroy(self) -> None:
+        for item in (self._solver, self._matrix, self._x, self._b):
+            item.destroy()
+
+
+def matscipy_atoms(sample):
+    """Return a 3D sample as ASE atoms with matscipy's pair calculator and our radial functions.
+
+    Both programs evaluate the same potential; what is compared is neighbours, assembly and
+    solves.
+    """
+    from ase import Atoms
+    from matscipy.calculators.pair_potential import PairPotential
+
+    from glassmodes import models
+
+    model = models.from_spec(sample.model)
+    species = np.unique(sample.species)
+    interactions = {
+        (int(a) + 1, int(b) + 1): _cutoff_interaction(model, int(a), int(b))
+        for a in species
+        for b in species[species >= a]
+    }
+    atoms = Atoms(numbers=sample.species + 1, positions=sample.wrapped(), cell=sample.box, pbc=True)
+    atoms.set_masses(sample.masses)
+    atoms.calc = PairPotential(interactions)
+    return atoms
+
+
+def _cutoff_interaction(model, a: int, b: int):
+    from matscipy.calculators.pair_potential.calculator import CutoffInteraction
+
+    length, _, reach = (
+        float(value[0]) for value in model.pair_parameters(np.array([a]), np.array([b]))
+    )
+
+    class Interaction(CutoffInteraction):
+        def __init__(self) -> None:
+            super().__init__(reach * length)
+
+        def _order(self, order: int, r: np.ndarray) -> np.ndarray:
+            first, second = np.full(len(r), a), np.full(len(r), b)
+            return model.derivatives(r, first, second, order=order)[order]
+
+        def __call__(self, r, *_):
+            return self._order(0, r)
+
+        def first_derivative(self, r, *_):
+            return self._order(1, r)
+
+        def second_derivative(self, r, *_):
+            return self._order(2, r)
+
+    return Interaction()
