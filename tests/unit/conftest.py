@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from glassmodes.errors import SampleError
 from glassmodes.mechanics import forces, hessian
 from glassmodes.mechanics.interactions import find_interactions
-from glassmodes.models import named
+from glassmodes.models import from_spec, named
 from glassmodes.sample import Sample
 
 _SIDE = {2: 8, 3: 4, 4: 4}
@@ -80,6 +80,51 @@ class DenseSystem:
         return vectors @ ((vectors.T @ load) / self.eigenvalues[~self.null, None])
 
 
+class PlainEnergy:
+    """U of a sample deformed by x -> (1 + E) x and then displaced by u, as a sum over all pairs.
+
+    It shares only the potential with the package: its own images, its own deformation.
+    """
+
+    def __init__(self, sample: Sample) -> None:
+        self.n, self.d = sample.positions.shape
+        self.volume = sample.volume
+        i, j = np.triu_indices(self.n, 1)
+        vector = (sample.positions[j] - sample.positions[i]) / sample.box
+        vector = ((vector + 0.5) % 1.0 - 0.5) * sample.box
+        near = np.linalg.norm(vector, axis=1) < 0.6 * sample.box.min()
+        self.i, self.j, self.vector = i[near], j[near], vector[near]
+        self.species = sample.species
+        self.model = from_spec(sample.model)
+
+    def _evaluate(self, gradient, displacement, order):
+        vector = self.vector @ (np.eye(self.d) + gradient).T
+        if displacement is not None:
+            u = displacement.reshape(self.n, self.d)
+            vector = vector + u[self.j] - u[self.i]
+        r = np.linalg.norm(vector, axis=1)
+        ends = self.species[self.i], self.species[self.j]
+        return vector, r, self.model.derivatives(r, *ends, order=order)
+
+    def __call__(self, gradient=0.0, displacement=None) -> float:
+        return self._evaluate(gradient, displacement, 0)[2][0].sum()
+
+    def relaxed(self, gradient, system: DenseSystem) -> tuple[float, np.ndarray]:
+        """Return energy and Cauchy stress at the minimum of the deformed sample."""
+        u = np.zeros(self.n * self.d)
+        for _ in range(30):
+            vector, r, derivatives = self._evaluate(gradient, u, 1)
+            pull = (derivatives[1] / r)[:, None] * vector
+            net = np.zeros((self.n, self.d))
+            np.add.at(net, self.i, pull)
+            np.add.at(net, self.j, -pull)
+            if np.abs(net).max() < 1e-11:
+                break
+            u += system.solve(net.reshape(-1, 1))[:, 0]
+        volume = self.volume * np.linalg.det(np.eye(self.d) + gradient)
+        return derivatives[0].sum(), pull.T @ vector / volume
+
+
 @pytest.fixture(scope="session", params=(2, 3, 4), ids=("2D", "3D", "4D"))
 def glass(request) -> Sample:
     """Return one glass for each dimension; copy it before changing it."""
@@ -101,3 +146,9 @@ def dense_system(glass) -> DenseSystem:
 def dense_system_of():
     """Return the class that wraps any sample with exact solves."""
     return DenseSystem
+
+
+@pytest.fixture(scope="session")
+def plain_energy_of():
+    """Return the class that gives the energy of a sample under any deformation."""
+    return PlainEnergy

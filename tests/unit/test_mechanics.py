@@ -15,29 +15,6 @@ from glassmodes.mechanics.interactions import find_interactions
 from glassmodes.models import from_spec
 
 
-class PlainEnergy:
-    """U of the sample deformed by x -> (1 + E) x and then displaced by u."""
-
-    def __init__(self, sample):
-        self.n, self.d = sample.positions.shape
-        self.i, self.j = np.triu_indices(self.n, 1)
-        vector = sample.positions[self.j] - sample.positions[self.i]
-        self.vector = (vector / sample.box + 0.5) % 1.0 * sample.box - 0.5 * sample.box
-        near = np.linalg.norm(self.vector, axis=1) < 1.2 * sample.box.min() / 2
-        self.i, self.j, self.vector = self.i[near], self.j[near], self.vector[near]
-        self.species = sample.species
-        self.model = from_spec(sample.model)
-
-    def __call__(self, gradient=0.0, displacement=None):
-        vector = self.vector @ (np.eye(self.d) + gradient).T
-        if displacement is not None:
-            u = displacement.reshape(self.n, self.d)
-            vector = vector + u[self.j] - u[self.i]
-        r = np.linalg.norm(vector, axis=1)
-        ends = self.species[self.i], self.species[self.j]
-        return self.model.derivatives(r, *ends, order=0)[0].sum()
-
-
 def unit(d, a, b):
     """Return the deformation gradient of x_a += γ x_b per γ."""
     matrix = np.zeros((d, d))
@@ -63,8 +40,8 @@ def inter(strained):
 
 
 @pytest.fixture(scope="module")
-def plain(strained):
-    return PlainEnergy(strained)
+def plain(strained, plain_energy_of):
+    return plain_energy_of(strained)
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +49,8 @@ def directions(strained):
     return np.random.default_rng(1).normal(size=(3, strained.positions.size))
 
 
-def test_pairs_are_those_inside_their_own_cutoff(strained, inter):
+def test_pairs_are_those_inside_their_own_cutoff(strained, inter, plain):
     model = from_spec(strained.model)
-    plain = PlainEnergy(strained)
     reach = model.cutoffs * model.lengths
     r = np.linalg.norm(plain.vector, axis=1)
     inside = r < reach[strained.species[plain.i], strained.species[plain.j]]

@@ -7,7 +7,7 @@ The stiffness
 
 is the Rayleigh quotient of the response in the mass-weighted Hessian D = M^(-1/2) H M^(-1/2),
 so ω_min² <= κ <= ω_max² for every pair and any masses; with unit masses D = H.  Translations
-are left out of u.  The length of f drops out of κ.
+and particles without contacts are left out of u.  The length of f drops out of κ.
 """
 
 from __future__ import annotations
@@ -174,7 +174,8 @@ def _directions(sample, pairs: np.ndarray) -> np.ndarray:
 
 def _stiffness_by_pairs(system, pairs: np.ndarray, batch: int) -> tuple[np.ndarray, np.ndarray]:
     """Solve one dipole a pair."""
-    inter, masses = system.interactions, np.asarray(system.sample.masses)
+    inter, masses = system.interactions, system.sample.masses
+    inertia = masses * _held(inter)
     normals = _directions(system.sample, pairs)
     stiffness, residuals = np.empty(len(pairs)), np.empty(len(pairs))
     for first in range(0, len(pairs), batch):
@@ -187,7 +188,7 @@ def _stiffness_by_pairs(system, pairs: np.ndarray, batch: int) -> tuple[np.ndarr
         response = system.solve(force)
         residuals[part] = np.linalg.norm(hessian.multiply(inter, response) - force, axis=0)
         work = np.einsum("xk,xk->k", force, response)
-        response = _without_drift(response.reshape(inter.n, inter.d, -1), masses)
+        response = _without_drift(response.reshape(inter.n, inter.d, -1), inertia)
         stiffness[part] = _ratio(work, np.einsum("n,nck,nck->k", masses, response, response))
     return stiffness, residuals
 
@@ -199,10 +200,9 @@ def _stiffness_by_columns(
 
     A response is dropped as soon as the last of its pairs is done.
     """
-    inter, masses = system.interactions, np.asarray(system.sample.masses)
-    d = inter.d
+    d = system.interactions.d
     normals = _directions(system.sample, pairs)
-    weights = np.repeat(masses, d)
+    weights = np.repeat(system.sample.masses, d)
     complete, last_use = _schedule(pairs, sweep)
     by_site = np.argsort(complete, kind="stable")
     ready = np.searchsorted(complete[by_site], np.arange(len(sweep) + 1))
@@ -228,22 +228,24 @@ def _stiffness_by_columns(
 def _columns(system, sweep: np.ndarray, batch: int) -> Iterator[tuple[int, int, np.ndarray, float]]:
     """Yield (position, site, response (d, dN), residual) to unit forces on the sites in order.
 
-    A uniform counter-force keeps the centre of mass; it cancels in every pair.
+    A uniform counter-force on all particles in contact balances the force; it cancels in
+    every pair.
     """
-    inter, masses = system.interactions, np.asarray(system.sample.masses)
+    inter, held = system.interactions, _held(system.interactions)
+    inertia = system.sample.masses * held
     n, d = inter.n, inter.d
     at_a_time = max(1, batch // d)
     for first in range(0, len(sweep), at_a_time):
         sites = sweep[first : first + at_a_time]
         force = np.zeros((n, d, len(sites), d))
         for c in range(d):
-            force[:, c, :, c] = -1.0 / n
+            force[held, c, :, c] = -1.0 / held.sum()
             force[sites, c, np.arange(len(sites)), c] += 1.0
         force = force.reshape(n * d, -1)
         response = system.solve(force)
         residual = np.square(hessian.multiply(inter, response) - force).sum(axis=0)
         residual = np.sqrt(residual.reshape(len(sites), d).sum(axis=1))
-        response = _without_drift(response.reshape(n, d, -1), masses)
+        response = _without_drift(response.reshape(n, d, -1), inertia)
         response = np.ascontiguousarray(response.reshape(n * d, len(sites), d).transpose(1, 2, 0))
         for k, site in enumerate(sites):
             # a copy, so that a dropped response frees its memory and not its whole batch
@@ -274,9 +276,18 @@ def _peak_columns(pairs: np.ndarray, sweep: np.ndarray) -> int:
     return int(np.max(np.arange(1, len(sweep) + 1) - np.concatenate([[0], dropped[:-1]])))
 
 
-def _without_drift(response: np.ndarray, masses: np.ndarray) -> np.ndarray:
-    """Remove the motion of the centre of mass of (N, d, k), which H leaves open."""
-    return response - np.einsum("n,nck->ck", masses, response) / masses.sum()
+def _held(inter: PairInteractions) -> np.ndarray:
+    """Mark the particles with a contact, (N,) bool; the others are null directions of H."""
+    return np.bincount(np.concatenate([inter.i, inter.j]), minlength=inter.n) > 0
+
+
+def _without_drift(response: np.ndarray, inertia: np.ndarray) -> np.ndarray:
+    """Remove the centre-of-mass motion that H leaves open, of (N, d, k).
+
+    inertia : (N,), masses, 0 for particles without contacts: they stay where they are.
+    """
+    drift = np.einsum("n,nck->ck", inertia, response) / inertia.sum()
+    return response - (inertia > 0)[:, None, None] * drift
 
 
 def _ratio(work, inertia):

@@ -23,7 +23,12 @@ from glassmodes.observables.debye import debye_frequency
 if TYPE_CHECKING:
     from glassmodes.observables.harmonic import HarmonicSystem
 
-_DIRECTIONAL = ("shear_modulus", "born_shear_modulus", "non_affine_force_squared_mean")
+_DIRECTIONAL = {
+    "shear_modulus": "shear_modulus_by_direction",
+    "born_shear_modulus": "born_shear_modulus_by_direction",
+    "non_affine_force_squared_mean": "non_affine_force_squared_by_direction",
+}
+"""Names of the means over directions and, in records, of their values by direction."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class ModuliResult:
         }
         for name, values in self.by_direction.items():
             record[name] = off_diagonal_mean(values)
-            record[f"{name}_by_direction"] = values
+            record[_DIRECTIONAL[name]] = values
         record |= {
             "bulk_modulus": self.elastic.bulk,
             "elastic_tensor": self.elastic.elastic_tensor,
@@ -93,7 +98,7 @@ class ModuliResult:
     def to_json(self) -> dict[str, Any]:
         """Return the same as plain numbers and lists, with null for what does not exist."""
         record = self.to_record()
-        by_direction = {name: record.pop(f"{name}_by_direction") for name in _DIRECTIONAL}
+        by_direction = {name: record.pop(key) for name, key in _DIRECTIONAL.items()}
         answer: dict[str, Any] = {name: _plain(value) for name, value in record.items()}
         answer["by_direction"] = {name: _plain(value) for name, value in by_direction.items()}
         return answer
