@@ -195,10 +195,10 @@ def _edge(values: np.ndarray, target: Target, space: int) -> float:
     best = int(np.argmax(gaps))
     if gaps[best] < _GAP:
         if len(values) >= space:
-            return float(values[-1] * (1 + _GAP))
+            return float(values[-1] + _GAP * abs(values[-1]))
         # All extra modes belong to one multiplet: stop below it would lose modes asked for,
         # so the edge goes above what was found and the inertia says how many are missing.
-        return float(values[-1] * (1 + 2 * _GAP))
+        return float(values[-1] + 2 * _GAP * abs(values[-1]))
     return float((left[best] + right[best]) / 2)
 
 
