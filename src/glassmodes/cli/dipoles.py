@@ -57,13 +57,19 @@ def run(args, comm) -> dict:
     sample = read_sample(comm, args.sample)
     from glassmodes.observables import dipoles
     from glassmodes.observables.harmonic import HarmonicSystem
+    from glassmodes.observables.stability import require_stable
 
     system = HarmonicSystem(comm, sample)
-    if args.count:
-        pairs = dipoles.random_contacts(system.interactions, args.count, args.seed)
-    elif pairs is None:
-        pairs = dipoles.all_contacts(system.interactions)
-    response = dipoles.dipole_stiffness(system, pairs)
+    try:
+        if args.count:
+            pairs = dipoles.random_contacts(system.interactions, args.count, args.seed)
+        elif pairs is None:
+            pairs = dipoles.all_contacts(system.interactions)
+        pairs = dipoles.check_pairs(pairs, sample.particles)
+        require_stable(system)
+        response = dipoles.dipole_stiffness(system, pairs)
+    finally:
+        system.destroy()
     if args.output:
         on_root(comm, lambda: _write(args.output, response))
     return response.to_json()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from glassmodes.cli.inputs import add_output_option, add_sample_argument
 from glassmodes.cli.outputs import check_output
-from glassmodes.cli.parser import add_verb
+from glassmodes.cli.parser import add_verb, non_negative_integer
 from glassmodes.parallel import on_root
+
+XYZ_SUFFIXES = (".xyz", ".extxyz")
+LAMMPS_SUFFIXES = (".data", ".lmp")
 
 DESCRIPTION = """\
 Write a sample as extended XYZ (.xyz, .extxyz) or LAMMPS data (.data, .lmp), for OVITO and others.
 
 With --modes the displacement vectors of the modes (eigenvectors over the square root of the
-masses) go along as vector columns mode_0, mode_1, ... of the extended XYZ file. Both formats
-have at most three coordinates: samples in 2D get z = 0, samples in 4D are refused."""
+masses) go along: as vector columns of the extended XYZ file, or one of them as the velocities of
+the LAMMPS file. Both formats have at most three coordinates: samples in 2D get z = 0, samples in
+4D are refused."""
 
 
 def add_parser(subparsers) -> None:
@@ -29,12 +33,18 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--modes", metavar="M.h5", help="mode file of the same sample, with its vectors"
     )
+    parser.add_argument(
+        "--mode",
+        type=non_negative_integer,
+        metavar="K",
+        help="only mode K of the file, counted from 0 (default: all)",
+    )
     add_output_option(parser, "FILE", "file to write: .xyz, .extxyz, .data or .lmp")
 
 
 def run(args, comm) -> dict:
     """Export one sample.  Collective; rank 0 does the work."""
-    output = check_output(comm, args.output, (".xyz", ".extxyz", ".data", ".lmp"))
+    output = check_output(comm, args.output, XYZ_SUFFIXES + LAMMPS_SUFFIXES)
     return on_root(comm, lambda: _export(args, output))
 
 
@@ -42,20 +52,18 @@ def _export(args, output) -> dict:
     from glassmodes.errors import InputError
     from glassmodes.formats import read_sample, write_extended_xyz, write_lammps_data
 
-    lammps = output.suffix.lower() in (".data", ".lmp")
-    if lammps and args.modes:
-        raise InputError("LAMMPS data files have no columns for modes: export to .xyz instead")
+    if args.mode is not None and not args.modes:
+        raise InputError("--mode K chooses a mode of a file: name it with --modes M.h5")
     sample = read_sample(args.sample)
-    if lammps:
-        write_lammps_data(output, sample)
-        return {"output": args.output, "particles": sample.particles, "modes": 0}
-    vectors = _displacements(args.modes, sample) if args.modes else None
-    write_extended_xyz(output, sample, modes=vectors)
+    vectors = _displacements(args.modes, args.mode, sample) if args.modes else None
+    lammps = output.suffix.lower() in LAMMPS_SUFFIXES
+    write = write_lammps_data if lammps else write_extended_xyz
+    write(output, sample, modes=vectors)
     count = 0 if vectors is None else len(vectors)
     return {"output": args.output, "particles": sample.particles, "modes": count}
 
 
-def _displacements(path: str, sample):
+def _displacements(path: str, chosen: int | None, sample):
     """Return the modes of a file as displacements of `sample`'s particles, (K, N, d)."""
     import numpy as np
 
@@ -74,4 +82,8 @@ def _displacements(path: str, sample):
             f"{path} holds modes of {vectors.shape[1]} particles in {vectors.shape[2]} dimensions, "
             f"the sample has {expected[0]} in {expected[1]}: take the modes of this sample"
         )
+    if chosen is not None:
+        if chosen >= len(vectors):
+            raise InputError(f"{path} holds {len(vectors)} modes, counted from 0: no mode {chosen}")
+        vectors = vectors[chosen : chosen + 1]
     return vectors / np.sqrt(sample.masses)[:, None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from glassmodes.cli.inputs import add_output_option, read_model, type_map
+from glassmodes.cli.inputs import add_output_option
 from glassmodes.cli.outputs import check_output
 from glassmodes.cli.parser import add_verb, non_negative_integer
 from glassmodes.parallel import on_root
@@ -37,9 +37,8 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument(
         "--type-map",
-        type=type_map,
-        metavar="TYPE:SPECIES,...",
-        help="species of each type in the file, for instance 1:1,2:0 or B:0,A:1",
+        metavar="LABEL=SPECIES,...",
+        help="species of each label in the file, for instance 1=1,2=0 or B=0,A=1",
     )
     parser.add_argument(
         "--frame",
@@ -59,13 +58,13 @@ def run(args, comm) -> dict:
 def _import(args) -> dict:
     from glassmodes.cli.description import describe_sample
     from glassmodes.errors import InputError
-    from glassmodes.files import check_input
-    from glassmodes.formats import read_sample
+    from glassmodes.formats import parse_type_map, read_sample
     from glassmodes.mechanics.interactions import find_interactions
+    from glassmodes.models import resolve
 
-    model = None if args.model is None else read_model(args.model)
-    check_input(args.file)
-    sample = read_sample(args.file, **_reading_options(args))
+    model = None if args.model is None else resolve(args.model)
+    types = None if args.type_map is None else parse_type_map(args.type_map.replace(":", "="))
+    sample = read_sample(args.file, type_map=types, frame=args.frame)
     sample.validate()
     if model is not None:
         sample.model = model.spec()
@@ -81,8 +80,3 @@ def _import(args) -> dict:
     }
     sample.write(args.output)
     return {"output": args.output, **answer}
-
-
-def _reading_options(args) -> dict:
-    options = {"type_map": args.type_map, "frame": args.frame}
-    return {name: value for name, value in options.items() if value is not None}

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from glassmodes.errors import InputError
 from glassmodes.parallel import on_root
 
 if TYPE_CHECKING:
-    from glassmodes.models import Model
     from glassmodes.sample import Sample
-
-MODEL_SUFFIXES = (".yaml", ".yml")
 
 
 def read_sample(comm, path: str) -> Sample:
@@ -40,15 +36,6 @@ def read_sample(comm, path: str) -> Sample:
     return on_root(comm, read)
 
 
-def read_model(name: str) -> Model:
-    """Return the model of a ``--model`` option: a known name or a YAML file."""
-    from glassmodes import models
-
-    if name.lower().endswith(MODEL_SUFFIXES):
-        return models.from_yaml(name)
-    return models.named(name)
-
-
 def add_sample_argument(parser: argparse.ArgumentParser, help_text: str | None = None) -> None:
     """Give a verb its positional sample file."""
     parser.add_argument(
@@ -61,19 +48,3 @@ def add_output_option(
 ) -> None:
     """Give a verb its ``-o FILE``."""
     parser.add_argument("-o", "--output", metavar=metavar, required=required, help=help_text)
-
-
-def type_map(text: str) -> Mapping[int | str, int]:
-    """Convert ``1:0,2:1`` or ``A:0,B:1`` to a mapping of file types to species."""
-    mapping: dict[int | str, int] = {}
-    for entry in text.split(","):
-        name, colon, species = entry.strip().rpartition(":")
-        if not colon or not name or not species.strip().isdigit():
-            raise argparse.ArgumentTypeError(
-                f"expected TYPE:SPECIES pairs such as 1:0,2:1, got {text!r}"
-            )
-        key = int(name) if name.strip().isdigit() else name.strip()
-        if key in mapping:
-            raise argparse.ArgumentTypeError(f"type {name!r} is mapped twice in {text!r}")
-        mapping[key] = int(species)
-    return mapping

@@ -33,5 +33,11 @@ def run(args, comm) -> dict:
     sample = read_sample(comm, args.sample)
     from glassmodes.observables.elasticity import moduli
     from glassmodes.observables.harmonic import HarmonicSystem
+    from glassmodes.observables.stability import require_stable
 
-    return moduli(HarmonicSystem(comm, sample))
+    system = HarmonicSystem(comm, sample)
+    try:
+        require_stable(system)
+        return moduli(system)
+    finally:
+        system.destroy()

@@ -23,6 +23,7 @@ VERB_MODULES = (
     "minimize",
     "hessian",
     "moduli",
+    "modes",
     "dipoles",
     "info",
 )
@@ -31,7 +32,7 @@ _NUMBER = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
 
 PETSC_HELP = (
     "PETSc and SLEPc options follow a bare '--', for instance: "
-    "glassmodes modes S.h5 --count 100 -o M.h5 -- -glassmodes_factor_mat_mumps_icntl_14 100"
+    "glassmodes modes S.h5 --count 100 -o M.h5 -- -gm_mumps_mat_mumps_icntl_14 100"
 )
 
 
@@ -126,7 +127,6 @@ def add_verb(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    add_common_options(parser)
     return parser
 
 
@@ -148,14 +148,18 @@ def build_parser() -> Parser:
 
 
 def _register(module: ModuleType, subparsers) -> None:
+    """Add the verbs of `module` and give each (or each of its sub-verbs) the common options."""
     before = set(subparsers.choices)
     module.add_parser(subparsers)
     for verb in set(subparsers.choices) - before:
-        parser = subparsers.choices[verb]
-        if parser.get_default("run") is None:
-            parser.set_defaults(run=module.run)
-        if "--json" not in parser._option_string_actions:
-            add_common_options(parser)
+        for parser in _leaves(subparsers.choices[verb]):
+            if "--json" not in parser._option_string_actions:
+                add_common_options(parser)
+
+
+def _leaves(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    verbs = verb_parsers(parser)
+    return [leaf for verb in verbs.values() for leaf in _leaves(verb)] or [parser]
 
 
 def verb_parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

@@ -12,7 +12,11 @@ from collections.abc import Sequence
 from glassmodes.errors import InputError, nearest
 
 #: Prefix of the options of each solver object, and what the object does.
-PREFIXES: dict[str, str] = {}
+PREFIXES: dict[str, str] = {
+    "gm_mumps_": "MUMPS factorisations, for instance -gm_mumps_mat_mumps_icntl_14 100",
+    "gm_cholmod_": "CHOLMOD factorisations, on one rank",
+    "gm_eps_": "the eigensolver of 'modes --method slepc', for instance -gm_eps_ncv 300",
+}
 
 #: Global PETSc options that make sense for any verb.
 GLOBAL_OPTIONS: dict[str, str] = {

@@ -1,0 +1,248 @@
+"""``glassmodes modes``: the lowest modes of a sample, or of a sparse matrix from elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from glassmodes import __version__
+from glassmodes.cli.answer import jsonable
+from glassmodes.cli.inputs import add_output_option, add_sample_argument, read_sample
+from glassmodes.cli.outputs import check_output
+from glassmodes.cli.parser import (
+    add_verb,
+    non_negative_integer,
+    positive_integer,
+    positive_number,
+)
+from glassmodes.errors import InputError, SampleError
+from glassmodes.parallel import on_root
+
+if TYPE_CHECKING:
+    import argparse
+
+    from glassmodes.formats.mode_file import ModeFile
+    from glassmodes.formats.sparse_matrix import SparseMatrix
+
+METHODS = ("filtered", "slepc", "dense")
+
+DESCRIPTION = """\
+Frequencies, participation ratios and residuals of the lowest modes: a given number of them, or
+all below a frequency. Translations and other null vectors are left out and counted.
+
+The input is a sample at a minimum, or a symmetric sparse matrix (scipy .npz or PETSc binary)
+whose eigenvalues are squared frequencies. A certificate, an inertia count just above the last
+mode, confirms that none is missing, and has it found otherwise.
+
+JSON keys: frequencies (ascending), participation_ratios, residuals, zero_modes, certified,
+complete_below, solver (method, parameters, products, times, memory)."""
+
+
+def add_parser(subparsers) -> None:
+    """Register the verb."""
+    parser = add_verb(
+        subparsers,
+        "modes",
+        run,
+        summary="the lowest vibrational modes of a sample or a sparse matrix",
+        description=DESCRIPTION,
+        example="glassmodes modes glass.h5 --count 100 -o modes.h5",
+    )
+    add_sample_argument(parser, "sample file, or a sparse matrix (.npz, PETSc binary)")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--count", type=positive_integer, metavar="K", help="the lowest K modes")
+    which.add_argument(
+        "--below",
+        type=positive_number,
+        metavar="OMEGA",
+        help="all modes below this angular frequency",
+    )
+    parser.add_argument(
+        "--method",
+        choices=METHODS,
+        default="filtered",
+        help="Chebyshev-filtered block Lanczos (default), SLEPc shift-invert or dense LAPACK",
+    )
+    parser.add_argument(
+        "--no-certificate",
+        dest="certificate",
+        action="store_false",
+        help="leave out the count that confirms that no mode is missing",
+    )
+    parser.add_argument(
+        "--vectors", action="store_true", default=True, help="keep the eigenvectors (default)"
+    )
+    parser.add_argument(
+        "--no-vectors",
+        dest="vectors",
+        action="store_false",
+        help="leave the eigenvectors out of the mode file",
+    )
+    parser.add_argument(
+        "--seed",
+        type=non_negative_integer,
+        default=0,
+        metavar="S",
+        help="seed of the start vectors (default: 0)",
+    )
+    _add_matrix_options(parser)
+    add_output_option(parser, "M.h5", "mode file to write", required=False)
+
+
+def _add_matrix_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("matrices")
+    group.add_argument(
+        "--block-size",
+        type=positive_integer,
+        metavar="D",
+        help="rows that belong to one particle, for participation ratios and vectors "
+        "(default: what the file says, else 1)",
+    )
+    group.add_argument(
+        "--null-space",
+        metavar="FILE.npy",
+        help="known null vectors as the columns of a numpy array (rows, m); they are left out",
+    )
+
+
+def run(args, comm) -> dict:
+    """Find the modes.  Collective."""
+    if args.output:
+        check_output(comm, args.output, (".h5", ".hdf5"))
+    matrix = on_root(comm, lambda: _read_matrix(args))
+    modes = _of_sample(args, comm) if matrix is None else _of_matrix(args, comm, matrix)
+    if args.output:
+        on_root(comm, lambda: modes.write(args.output))
+    return {
+        "frequencies": modes.frequency,
+        "participation_ratios": modes.participation_ratio,
+        "residuals": modes.residual,
+        "zero_modes": modes.zero_modes,
+        "certified": modes.certified,
+        "complete_below": modes.complete_below,
+        "solver": modes.solver,
+    }
+
+
+def _of_sample(args, comm) -> ModeFile:
+    sample = read_sample(comm, args.sample)
+    from glassmodes.observables.harmonic import HarmonicSystem
+    from glassmodes.observables.modes import vibrational_modes
+
+    system = HarmonicSystem(comm, sample)
+    try:
+        modes = vibrational_modes(system, **_request(args))
+        vectors = modes.vectors() if args.output and args.vectors else None
+    finally:
+        system.destroy()
+    return _mode_file(
+        frequency=modes.frequencies,
+        residual=modes.residuals,
+        participation_ratio=modes.participation_ratios,
+        vectors=vectors,
+        zero_modes=modes.zero_modes,
+        certified=modes.certified,
+        complete_below=modes.complete_below,
+        solver=modes.solver,
+        provenance={
+            "source": args.sample,
+            "model": sample.model,
+            "sample": sample.provenance,
+            "seed": args.seed,
+        },
+    )
+
+
+def _of_matrix(args, comm, content: SparseMatrix) -> ModeFile:
+    import numpy as np
+
+    from glassmodes.observables.modes import operator_modes
+    from glassmodes.observables.participation import participation_ratio
+    from glassmodes.spectra.factorisations import count_below
+    from glassmodes.spectra.operators import MatrixOperator
+
+    operator = MatrixOperator(comm, content.matrix)
+    own = slice(operator.first_row, operator.first_row + operator.n_local)
+    operator.null_space = content.null_space[own]
+    modes = operator_modes(operator, **_request(args))
+    negative = modes.values[modes.values < 0]
+    if len(negative):
+        count = len(negative)
+        if args.certificate:
+            count, _ = count_below(operator, -1e-10 * modes.solver["spectral_bound"])
+        raise SampleError(
+            "saddle",
+            f"{args.sample} has {count} negative eigenvalue(s): modes need a matrix without, "
+            "whose eigenvalues are squared frequencies",
+            negative_eigenvalues=int(count),
+        )
+    rows = np.vstack(comm.allgather(modes.vectors)) if comm.size > 1 else modes.vectors
+    vectors = rows.T.reshape(len(modes.values), -1, content.block_size)
+    return _mode_file(
+        frequency=np.sqrt(modes.values),
+        residual=modes.residuals,
+        participation_ratio=participation_ratio(vectors),
+        vectors=vectors if args.vectors else None,
+        zero_modes=modes.zero_modes,
+        certified=modes.certified,
+        complete_below=float(np.sqrt(max(modes.complete_below, 0.0))),
+        solver=modes.solver,
+        provenance={"source": args.sample, "seed": args.seed},
+    )
+
+
+def _request(args) -> dict[str, Any]:
+    names = ("count", "below", "certificate", "method", "seed")
+    return {name: getattr(args, name) for name in names}
+
+
+def _mode_file(solver: dict, provenance: dict, **content) -> ModeFile:
+    from glassmodes.formats.mode_file import ModeFile
+
+    provenance = {"glassmodes": __version__, **provenance}
+    return ModeFile(solver=jsonable(solver), provenance=jsonable(provenance), **content)
+
+
+def _read_matrix(args) -> SparseMatrix | None:
+    """Return the matrix that the input is, or None if it should be a sample."""
+    from glassmodes.formats.sparse_matrix import is_matrix_file, read_matrix
+
+    if not is_matrix_file(args.sample):
+        if args.block_size or args.null_space:
+            raise InputError(
+                f"{args.sample} is no sparse matrix: --block-size and --null-space are for matrices"
+            )
+        return None
+    content = read_matrix(args.sample)
+    rows, columns = content.matrix.shape
+    if rows != columns:
+        raise InputError(f"{args.sample} holds a {rows} x {columns} matrix, expected a square one")
+    if args.block_size:
+        if rows % args.block_size:
+            raise InputError(
+                f"{args.sample} has {rows} rows: they do not divide into blocks of "
+                f"{args.block_size}"
+            )
+        content.block_size = args.block_size
+    if args.null_space:
+        content.null_space = _read_null_space(args.null_space, rows)
+    return content
+
+
+def _read_null_space(path: str, rows: int):
+    """Return the null vectors of a ``.npy`` file, (rows, m)."""
+    import numpy as np
+
+    from glassmodes.files import check_input
+
+    source = check_input(path)
+    try:
+        vectors = np.asarray(np.load(source), np.float64)
+    except (ValueError, OSError, EOFError, TypeError) as error:
+        raise InputError(f"cannot read {path} as a numpy array (.npy) of numbers") from error
+    if vectors.ndim == 1:
+        vectors = vectors[:, None]
+    if vectors.ndim != 2 or len(vectors) != rows:
+        raise InputError(f"{path} has shape {vectors.shape}, expected ({rows}, m)")
+    if not np.all(np.isfinite(vectors)) or np.linalg.matrix_rank(vectors) < vectors.shape[1]:
+        raise InputError(f"{path}: null vectors must be finite and linearly independent")
+    return vectors

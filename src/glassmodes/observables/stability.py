@@ -1,0 +1,36 @@
+"""Whether a force-free sample is at a minimum of its energy or at a saddle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from glassmodes.spectra.eigenmodes import lowest_modes
+
+if TYPE_CHECKING:
+    from glassmodes.observables.harmonic import HarmonicSystem
+
+
+def require_stable(system: HarmonicSystem) -> None:
+    """Refuse a sample with net forces or with a negative eigenvalue of its Hessian.
+
+    Solves with the Hessian cannot be trusted to notice a saddle: a right-hand side without
+    a component along the unstable modes, for instance by symmetry, never meets them.
+
+    Raises
+    ------
+    SampleError
+        ``"not_at_minimum"`` or ``"saddle"``, with the number of negative eigenvalues.
+
+    Notes
+    -----
+    Collective.  The lowest mode costs a small part of the time of moduli or dipoles.
+    """
+    system.require_minimum()
+    operator = system.operator
+    if operator.n <= operator.null_space.shape[1]:
+        return
+    lowest = lowest_modes(operator, count=1, certificate=False, tolerance=1e-3)
+    if np.any(lowest.values < 0):
+        system.refuse_saddle()

@@ -1,0 +1,530 @@
+"""The command line: names, answers, exit codes, bad calls in one line, nothing left behind."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from glassmodes import cli, models
+from glassmodes.cli import answer, failure, launch, petsc
+from glassmodes.cli.parser import build_parser, parse, verb_parsers
+from glassmodes.errors import InputError, SampleError, SolverError
+from glassmodes.sample import Sample
+
+VERBS = ("import", "export", "prepare", "minimize", "hessian", "moduli", "modes", "dipoles", "info")
+
+
+def triangular(columns=6, rows=6, density=0.86):
+    """Return a triangular lattice of one species: force-free by symmetry and stable."""
+    a = np.sqrt(2 / (np.sqrt(3) * density))
+    x, y = np.meshgrid(np.arange(columns), np.arange(rows), indexing="ij")
+    positions = np.stack([(x + 0.5 * (y % 2)) * a, y * a * np.sqrt(3) / 2], axis=-1).reshape(-1, 2)
+    box = [columns * a, rows * a * np.sqrt(3) / 2]
+    return Sample(positions, box, model=models.named("ipl_2d").spec())
+
+
+def square(edge=6, density=0.86):
+    """Return a square lattice: force-free by symmetry, unstable against shear."""
+    a = density**-0.5
+    sites = np.stack(np.meshgrid(*[np.arange(edge)] * 2, indexing="ij"), axis=-1).reshape(-1, 2)
+    return Sample(sites * a, [edge * a] * 2, model=models.named("ipl_2d").spec())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with a good sample in several formats and a foreign matrix."""
+    sample = triangular()
+    sample.write(tmp_path / "good.h5")
+    np.savez(tmp_path / "good.npz", **arrays(sample))
+    sp.save_npz(tmp_path / "matrix.npz", chain(40))
+    return tmp_path
+
+
+def arrays(sample, **changes):
+    content = {"positions": sample.positions, "box": sample.box, "species": sample.species}
+    return content | changes
+
+
+def chain(n):
+    """Return the Laplacian of a ring of n masses: eigenvalues 4 sin²(πk/n)."""
+    return sp.diags([2.0, -1.0, -1.0, -1.0, -1.0], [0, 1, -1, n - 1, 1 - n], shape=(n, n)).tocsr()
+
+
+@pytest.fixture
+def call(capfd):
+    """Call the program in this process; return (exit code, stdout, stderr)."""
+
+    def run(*words):
+        code = cli.main([str(word) for word in words])
+        return code, *capfd.readouterr()
+
+    return run
+
+
+def assert_one_line(code, out, err, *expected):
+    """A bad call: exit code 2, an empty stdout, one line on stderr that says `expected`."""
+    assert code == 2
+    assert out == ""
+    assert len(err.splitlines()) == 1, err
+    assert err.startswith("glassmodes: error: ")
+    for text in expected:
+        assert re.search(text, err), f"{text!r} not in {err!r}"
+
+
+# --- the frame ------------------------------------------------------------------------------
+
+
+def test_help_imports_nothing_heavy():
+    """`glassmodes --help` must answer at once: what it imports decides that, not the load."""
+    heavy = ("numpy", "scipy", "h5py", "mpi4py.MPI", "petsc4py", "pandas", "pydantic", "yaml")
+    program = (
+        "import sys; from glassmodes.cli import main; code = main(['--help']);"
+        f"print(code, [m for m in {heavy} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "0 []"
+    assert all(verb in done.stdout for verb in VERBS)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_complete_help(verb, call):
+    code, out, _ = call(verb, "--help")
+    assert code == 0
+    parser = verb_parsers(build_parser())[verb]
+    assert parser.description and parser.description in out
+    for action in parser._actions:
+        assert action.help, f"{verb}: {action.dest} has no help"
+
+
+@pytest.mark.parametrize(
+    ("words", "nearest"),
+    [
+        (["modul", "S.h5"], "'moduli'"),
+        (["minimise", "S.h5"], "'minimize'"),
+        (["moduli", "S.h5", "--jsn"], "'--json'"),
+        (["modes", "S.h5", "--cout", "3", "-o", "M.h5"], "'--count'"),
+        (["modes", "S.h5", "--count", "3", "--metod", "dense"], "'--method'"),
+        (["modes", "S.h5", "--count", "3", "--method", "densee"], "'dense'"),
+        (["--versio"], "'--version'"),
+    ],
+)
+def test_unknown_names_come_with_the_nearest(words, nearest, call):
+    assert_one_line(*call(*words), nearest)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["moduli"],
+        ["moduli", "S.h5", "T.h5"],
+        ["dipoles", "S.h5"],
+        ["dipoles", "S.h5", "--all", "--count", "3"],
+        ["dipoles", "S.h5", "--count", "-3"],
+        ["dipoles", "S.h5", "--count", "0"],
+        ["dipoles", "S.h5", "--count", "many"],
+        ["modes", "S.h5", "--count", "-3"],
+        ["modes", "S.h5", "--below", "-1"],
+        ["modes", "S.h5", "--below", "nan"],
+        ["modes", "S.h5", "--count", "3", "--below", "1"],
+        ["prepare", "--model", "ipl_2d", "--particles", "-4", "--seed", "1", "-o", "S.h5"],
+        ["import", "S.xyz", "--type-map", "1=x", "-o", "S.h5"],
+        ["import", "S.xyz", "--frame", "-2", "-o", "S.h5"],
+    ],
+)
+def test_wrong_arguments_end_in_one_line(words, call):
+    assert_one_line(*call(*words))
+
+
+def test_options_are_not_abbreviated():
+    """A shortened option would change its meaning when a verb gains another option."""
+    with pytest.raises(InputError, match="--ver"):
+        parse(build_parser(), ["--ver"])
+
+
+def test_petsc_options_follow_the_bare_dashes():
+    words, options = petsc.split_options(["modes", "S.h5", "--", "-log_view", "--", "x"])
+    assert words == ["modes", "S.h5"]
+    assert options == ["-log_view", "--", "x"]
+    petsc.check_options(["-log_view", ":times.txt"])
+    for prefix in petsc.PREFIXES:
+        petsc.check_options([f"-{prefix}ksp_rtol", "-1e-9"])
+
+
+@pytest.mark.parametrize("options", [["-nonsense_rtol", "1"], ["1e-9"], ["-log_vew"]])
+def test_unknown_petsc_options_are_refused(options, folder, call):
+    assert_one_line(*call("info", folder / "good.h5", "--", *options), "PETSc option")
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, (1, 0)),
+        ({"OMPI_COMM_WORLD_SIZE": "3", "OMPI_COMM_WORLD_RANK": "2"}, (3, 2)),
+        ({"PMI_SIZE": "2", "PMI_RANK": "1"}, (2, 1)),
+        ({"SLURM_PROCID": "0"}, (1, 0)),
+    ],
+)
+def test_ranks_are_known_before_mpi_starts(environment, expected):
+    assert (launch.launched_size(environment), launch.launched_rank(environment)) == expected
+
+
+def test_json_has_no_nan_and_no_numpy():
+    result = {
+        "scalar": np.float64(1.5),
+        "count": np.int32(3),
+        "flag": np.bool_(True),
+        "hole": float("nan"),
+        "matrix": np.array([[np.nan, 1.0], [np.inf, 2.0]]),
+        "path": Path("a/b"),
+        "nested": {"x": (1, None)},
+    }
+    assert json.loads(answer.render_json(result)) == {
+        "scalar": 1.5,
+        "count": 3,
+        "flag": True,
+        "hole": None,
+        "matrix": [[None, 1.0], [None, 2.0]],
+        "path": "a/b",
+        "nested": {"x": [1, None]},
+    }
+    assert answer.render_json(result).count("\n") == 1
+
+
+def test_text_answers_summarise_long_lists():
+    text = answer.render_text({"omega": np.arange(100.0), "by": {"matrix": np.eye(2)}, "no": None})
+    assert text == (
+        "omega: 0 1 2 ... 99 (100 values)\n"
+        "by:\n  matrix: 2 x 2 values\n    1 0\n    0 1\n"
+        "no: none\n"
+    )
+
+
+def test_stdout_is_kept_for_the_answer(capfd):
+    """Whatever a library prints on descriptor 1 or through Python ends on stderr."""
+    with answer.clean_stdout(permanent=False) as stream:
+        os.write(1, b"from C\n")
+        print("from Python")
+        stream.write("answer\n")
+    print("afterwards")
+    out, err = capfd.readouterr()
+    assert out == "answer\nafterwards\n"
+    assert "from C\n" in err and "from Python\n" in err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (InputError("two\nlines"), 2, "two; lines"),
+        (SampleError("saddle", "3 negative eigenvalues"), 2, "3 negative eigenvalues"),
+        (SolverError("did not converge"), 2, "did not converge"),
+        (OSError(28, "No space left on device", "x.h5"), 2, "disk full while writing x.h5"),
+        (OSError("1024 requested and 512 written"), 2, "disk full"),
+        (RuntimeError("write failed: errno = 28, error message = ..."), 2, "disk full"),
+        (PermissionError(13, "Permission denied", "x.h5"), 2, "x.h5: Permission denied"),
+        (MemoryError(), 2, "out of memory"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (ZeroDivisionError("x"), 1, None),
+    ],
+)
+def test_errors_have_one_line_and_a_code(error, code, text):
+    found_code, line = failure.describe(error)
+    assert found_code == code
+    assert line is None if text is None else text in line and "\n" not in line
+
+
+def test_a_full_disk_is_found_behind_other_errors():
+    try:
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError:
+            raise RuntimeError("cannot close file") from None
+    except RuntimeError as error:
+        assert failure.is_disk_full(error)
+
+
+def test_a_bug_shows_its_traceback(folder, call, monkeypatch):
+    monkeypatch.setattr("glassmodes.cli.info._describe", lambda path: 1 / 0)
+    code, out, err = call("info", folder / "good.h5", "--json")
+    assert code == 1 and out == ""
+    assert "Traceback" in err and "ZeroDivisionError" in err
+
+
+def test_a_full_stdout_is_an_error(folder):
+    """An answer that could not be written must not end with exit code 0."""
+    program = [sys.executable, "-m", "glassmodes", "info", str(folder / "good.h5"), "--json"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert_one_line(done.returncode, "", done.stderr, "disk full")
+
+
+# --- samples in and out ---------------------------------------------------------------------
+
+
+def test_import_and_info_answer_alike(folder, call):
+    imported = folder / "imported.h5"
+    code, out, _ = call(
+        "import", folder / "good.npz", "--model", "ipl_2d", "-o", imported, "--json"
+    )
+    assert code == 0
+    first = json.loads(out)
+    assert first["particles"] == 36 and first["dimension"] == 2 and first["model"] == "ipl_2d"
+    assert first["force_free"] is True
+    code, out, _ = call("info", imported, "--json")
+    second = json.loads(out)
+    assert second["kind"] == "sample"
+    assert second["provenance"]["imported_from"].endswith("good.npz")
+    for key in ("energy_per_particle", "pressure", "density", "contacts", "species"):
+        assert first[key] == second[key]
+
+
+@pytest.mark.parametrize("suffix", [".xyz", ".data"])
+def test_export_and_import_give_the_sample_back(suffix, folder, call):
+    foreign, back = folder / f"out{suffix}", folder / "back.h5"
+    assert call("export", folder / "good.h5", "-o", foreign)[0] == 0
+    assert call("import", foreign, "--model", "ipl_2d", "-o", back)[0] == 0
+    before, after = Sample.read(folder / "good.h5"), Sample.read(back)
+    np.testing.assert_allclose(after.wrapped(), before.wrapped(), rtol=0, atol=1e-15)
+    np.testing.assert_array_equal(after.box, before.box)
+    assert after.model == before.model
+
+
+def test_type_maps_swap_species(folder, call):
+    labels = np.arange(36) % 2
+    np.savez(folder / "two.npz", **arrays(triangular(), species=labels))
+    swapped = folder / "swapped.h5"
+    words = ("import", folder / "two.npz", "--model", "ipl_2d", "-o", swapped)
+    assert call(*words, "--type-map", "0=1,1=0")[0] == 0
+    np.testing.assert_array_equal(Sample.read(swapped).species, 1 - labels)
+
+
+def test_model_files_need_no_name(folder, call):
+    spec = models.named("ipl_2d").spec()
+    (folder / "mine.yaml").write_text(json.dumps({k: spec[k] for k in ("class", "constants")}))
+    mine = folder / "mine.h5"
+    assert call("import", folder / "good.npz", "--model", folder / "mine.yaml", "-o", mine)[0] == 0
+    assert Sample.read(mine).model["constants"] == spec["constants"]
+
+
+@pytest.mark.parametrize("name", ["H.npz", "H.petsc"])
+def test_the_hessian_leaves_as_a_matrix_that_others_read(name, folder, call):
+    code, out, _ = call("hessian", folder / "good.h5", "-o", folder / name, "--json")
+    assert code == 0 and json.loads(out)["rows"] == 72
+    if name.endswith(".npz"):
+        matrix = sp.load_npz(folder / name)
+    else:
+        from petsc4py import PETSc
+
+        viewer = PETSc.Viewer().createBinary(str(folder / name), "r", comm=PETSc.COMM_SELF)
+        loaded = PETSc.Mat().load(viewer)
+        start, columns, values = loaded.getValuesCSR()
+        matrix = sp.csr_matrix((values, columns, start))
+        translation = PETSc.Vec().load(viewer)  # behind the matrix, for those who know
+        assert np.abs(matrix @ translation.array).max() < 1e-12
+        for handle in (viewer, loaded, translation):
+            handle.destroy()
+    # a triangular lattice with first neighbours: its bulk stiffness is positive, rows sum to 0
+    assert np.abs(matrix - matrix.T).max() < 1e-12
+    assert np.abs(matrix @ np.tile([1.0, 2.0], 36)).max() < 1e-11
+    assert np.linalg.eigvalsh(matrix.toarray())[2] > 0.1
+    assert json.loads(call("info", folder / name, "--json")[1])["null_vectors"] == 2
+
+
+# --- bad calls ------------------------------------------------------------------------------
+
+
+def spoil(folder, kind):
+    """Write a file that import must refuse; return its path."""
+    good = triangular()
+    path = folder / f"{kind.replace(' ', '_')}.npz"
+    x = good.positions.copy()
+    changes = {}
+    if kind == "missing":
+        return path
+    if kind == "truncated":
+        path.write_bytes((folder / "good.npz").read_bytes()[:500])
+        return path
+    if kind == "foreign":
+        path.write_text("this is a letter to a friend\n")
+        return path
+    if kind == "empty":
+        path.write_bytes(b"")
+        return path
+    if kind == "NaN":
+        x[7, 1] = np.nan
+        changes = {"positions": x}
+    elif kind == "infinite":
+        x[7, 1] = np.inf
+        changes = {"positions": x}
+    elif kind == "wrong shape":
+        changes = {"positions": x.ravel()}
+    elif kind == "five dimensions":
+        changes = {"positions": np.zeros((36, 5)), "box": np.ones(5)}
+    elif kind == "wrong number of species":
+        changes = {"species": np.zeros(35, int)}
+    elif kind == "wrong species":
+        changes = {"species": np.full(36, 2)}
+    elif kind == "negative species":
+        changes = {"species": np.full(36, -1)}
+    elif kind == "negative box":
+        changes = {"box": -good.box}
+    elif kind == "triclinic":
+        changes = {"box": np.array([[7.0, 1.0], [0.0, 6.0]])}
+    elif kind == "small box":
+        small = triangular(2, 2)
+        changes = {"positions": small.positions, "box": small.box, "species": small.species}
+    elif kind == "overlap":
+        x[7] = x[8] + 1e-3
+        changes = {"positions": x}
+    elif kind == "no species":
+        np.savez(path, positions=x, box=good.box)
+        return path
+    np.savez(path, **arrays(good, **changes))
+    return path
+
+
+BAD_FILES = {
+    "missing": "no such file",
+    "truncated": "damaged|truncated",
+    "foreign": "npz",
+    "empty": "empty",
+    "NaN": "NaN",
+    "infinite": "infinite",
+    "wrong shape": "shape",
+    "five dimensions": "shape|dimension",
+    "wrong number of species": r"species.*\(35,\)",
+    "wrong species": "species",
+    "negative species": "species",
+    "negative box": "box",
+    "triclinic": "triclinic|orthorhombic",
+    "small box": "twice the cutoff",
+    "overlap": "overlap",
+    "no species": "species",
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_import_refuses_bad_files(kind, folder, call):
+    output = folder / "out.h5"
+    before = set(folder.iterdir())
+    path = spoil(folder, kind)
+    result = call("import", path, "--model", "ipl_2d", "-o", output, "--json")
+    assert_one_line(*result, BAD_FILES[kind])
+    assert set(folder.iterdir()) <= before | {path}
+
+
+READERS = {
+    "export": ["-o", "{folder}/out.xyz"],
+    "minimize": ["-o", "{folder}/out.h5"],
+    "hessian": ["-o", "{folder}/out.npz"],
+    "moduli": [],
+    "modes": ["--count", "3", "-o", "{folder}/out.h5"],
+    "dipoles": ["--count", "3", "-o", "{folder}/out.csv"],
+    "info": [],
+}
+
+
+@pytest.mark.parametrize("verb", READERS)
+@pytest.mark.parametrize("kind", ["missing", "truncated", "foreign", "folder", "modes of nothing"])
+def test_every_verb_refuses_bad_samples(verb, kind, folder, call):
+    path = folder / "bad.h5"
+    if kind == "truncated":
+        path.write_bytes((folder / "good.h5").read_bytes()[:5000])
+    elif kind == "foreign":
+        path.write_text("42\nno sample at all\n")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "modes of nothing":
+        import h5py
+
+        with h5py.File(path, "w") as file:
+            file["x"] = 1
+    before = set(folder.iterdir())
+    words = [word.format(folder=folder) for word in READERS[verb]]
+    assert_one_line(*call(verb, path, *words), "bad.h5")
+    assert set(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("verb", [verb for verb in READERS if READERS[verb]])
+@pytest.mark.parametrize("kind", ["missing folder", "folder is a file", "is a folder"])
+def test_outputs_are_checked_first(verb, kind, folder, call):
+    """The output is refused before the (missing) input is even looked at."""
+    target = {
+        "missing folder": folder / "none" / "out",
+        "folder is a file": folder / "good.h5" / "out",
+        "is a folder": folder / "out",
+    }[kind]
+    words = [word.replace("{folder}/out", str(target)) for word in READERS[verb]]
+    if kind == "is a folder":
+        Path(words[-1]).mkdir()
+    before = set(folder.rglob("*"))
+    assert_one_line(*call(verb, folder / "missing.h5", *words), "cannot write", "folder")
+    assert set(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("verb", ["export", "minimize", "hessian", "dipoles"])
+def test_unknown_suffixes_are_refused(verb, folder, call):
+    words = [word.format(folder=folder) for word in READERS[verb]]
+    words[-1] = str(Path(words[-1]).with_suffix(".foo"))
+    assert_one_line(*call(verb, folder / "good.h5", *words), "suffix")
+
+
+@pytest.mark.parametrize("verb", ["moduli", "modes", "dipoles"])
+def test_verbs_that_need_a_minimum_refuse_other_samples(verb, folder, call):
+    shaken = triangular()
+    rng = np.random.default_rng(1)
+    shaken.positions = shaken.positions + 0.02 * rng.standard_normal(shaken.positions.shape)
+    shaken.write(folder / "shaken.h5")
+    before = set(folder.iterdir())
+    words = [word.format(folder=folder) for word in READERS[verb]]
+    assert_one_line(*call(verb, folder / "shaken.h5", *words), "minimum", "minimize")
+    assert set(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("verb", ["moduli", "modes", "dipoles"])
+def test_saddles_are_refused_with_their_negative_eigenvalues(verb, folder, call):
+    """The square lattice is force-free by symmetry; LAPACK counts its unstable modes."""
+    from glassmodes.mechanics import hessian
+    from glassmodes.mechanics.interactions import find_interactions
+
+    sample = square()
+    sample.write(folder / "square.h5")
+    values = np.linalg.eigvalsh(hessian.sparse(find_interactions(sample)).toarray())
+    negatives = int(np.sum(values < -1e-8 * values[-1]))
+    assert negatives > 0
+    words = [word.format(folder=folder) for word in READERS[verb]]
+    expected = rf"\b{negatives} negative eigenvalue"
+    assert_one_line(*call(verb, folder / "square.h5", *words), expected)
+
+
+@pytest.mark.parametrize("verb", ["minimize", "hessian", "moduli", "modes", "dipoles"])
+def test_samples_without_a_model_say_how_to_get_one(verb, folder, call):
+    words = [word.format(folder=folder) for word in READERS[verb]]
+    assert_one_line(*call(verb, folder / "good.npz", *words), "--model")
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("a,b\n0,1\n", "header"),
+        ("", "empty"),
+        ("i,j\n", "no pairs"),
+        ("i,j\n0,1.5\n", "whole numbers"),
+        ("i,j\n0\n", "whole numbers"),
+        ("i,j\n0,99999999999999999999\n", "whole numbers"),
+        ("i,j\n0,36\n", "36"),
+        ("i,j\n-1,3\n", "-1"),
+        ("i,j\n3,3\n", "itself"),
+    ],
+)
+def test_pairs_files_are_checked(content, text, folder, call):
+    (folder / "pairs.csv").write_text(content)
+    result = call("dipoles", folder / "good.h5", "--pairs", folder / "pairs.csv")
+    assert_one_line(*result, text)
