@@ -1,0 +1,65 @@
+"""Moduli and dipole stiffness do not depend on the number of ranks.
+
+The sample is a lattice of springs at rest with random stiffness: a minimum by construction,
+with non-affine response, in any dimension.
+"""
+
+import numpy as np
+import pytest
+
+from glassmodes.observables.dipoles import all_contacts, dipole_stiffness
+from glassmodes.observables.elasticity import measure_moduli
+from glassmodes.observables.harmonic import HarmonicSystem
+from glassmodes.sample import Sample
+
+
+@pytest.fixture(scope="module", params=(2, 3), ids=("2D", "3D"))
+def sample(request):
+    """A body-centred lattice with springs to first and second neighbours."""
+    d = request.param
+    side = {2: 6, 3: 4}[d]
+    rng = np.random.default_rng(8)
+    corners = np.stack(np.meshgrid(*[np.arange(side)] * d, indexing="ij"), -1).reshape(-1, d)
+    positions = np.concatenate([corners, corners + 0.5]).astype(float)
+    box = np.full(d, float(side))
+    i, j = np.triu_indices(len(positions), 1)
+    vector = positions[j] - positions[i]
+    vector -= box * np.rint(vector / box)
+    near = np.linalg.norm(vector, axis=1) < 1.01
+    bonds = np.stack([i[near], j[near]], axis=1)
+    return Sample(
+        positions,
+        box,
+        bonds=bonds,
+        stiffness=rng.uniform(0.2, 2.0, len(bonds)),
+        masses=rng.uniform(0.5, 3.0, len(positions)),
+    )
+
+
+@pytest.mark.parametrize("solver", ("factor", "cg"))
+def test_ranks_do_not_matter(comm, comm_self, sample, solver):
+    answers = []
+    for communicator in (comm, comm_self):
+        system = HarmonicSystem(communicator, sample, solver=solver)
+        try:
+            pairs = all_contacts(system.interactions)[::13]
+            answers.append((measure_moduli(system), dipole_stiffness(system, pairs)))
+        finally:
+            system.destroy()
+    (moduli, dipoles), (alone, dipoles_alone) = answers
+    # solves are verified to 1e-9; quadratic forms of them are far better
+    np.testing.assert_allclose(moduli.elastic.relaxed, alone.elastic.relaxed, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(dipoles.stiffness, dipoles_alone.stiffness, rtol=1e-8)
+    assert moduli.residual < 1e-9 and dipoles.residuals.max() < 1e-9
+    assert np.nanmin(alone.squared_mean_by_direction) > 1e-3
+
+
+def test_every_rank_has_the_same_answer(comm, sample):
+    system = HarmonicSystem(comm, sample)
+    try:
+        record = measure_moduli(system).to_record()
+    finally:
+        system.destroy()
+    for other in comm.allgather(record):
+        for name, value in record.items():
+            np.testing.assert_array_equal(other[name], value)
