@@ -111,6 +111,10 @@ class Modes(Section):
         gt=0,
     )
     certificate: bool = key(True, "prove by an inertia count that no mode is missing")
+    method: Literal["filtered", "slepc", "dense"] = key(
+        "filtered",
+        "eigensolver: Chebyshev-filtered block Lanczos, SLEPc shift-invert, or LAPACK",
+    )
     keep_vectors: bool = key(False, "keep the eigenvectors (count x N x d numbers a sample)")
 
     @model_validator(mode="after")

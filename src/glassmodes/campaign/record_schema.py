@@ -111,12 +111,14 @@ _MODULI = (
     _number("non_affine_force_squared_mean", "(energy/length)^2"),
     _number("shear_modulus_by_direction", MODULUS, "d", "d"),
     _number("born_shear_modulus_by_direction", MODULUS, "d", "d"),
-    _number("non_affine_force_squared_by_direction", "(energy/length)^2", "d", "d"),
+    _number("non_affine_force_squared_mean_by_direction", "(energy/length)^2", "d", "d"),
     _number("bulk_modulus", MODULUS),
     _number("elastic_tensor", MODULUS, "d", "d", "d", "d"),
     _number("max_force", FORCE),
+    _number("typical_contact_force", FORCE),
     _number("debye_frequency", FREQUENCY),
     _number("mass_density", "mass/length^d"),
+    _number("residual", "1"),
 )
 
 _DIPOLES = (

@@ -1,0 +1,97 @@
+"""All analyses of one sample; they share its pairs, operator and factor."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from glassmodes.campaign.config import Section
+from glassmodes.campaign.manifest import sample_seed
+from glassmodes.campaign.records import refused
+from glassmodes.errors import SampleError, SolverError
+from glassmodes.observables.dipoles import dipole_stiffness, random_contacts
+from glassmodes.observables.elasticity import measure_moduli
+from glassmodes.observables.harmonic import HarmonicSystem
+from glassmodes.observables.modes import vibrational_modes
+from glassmodes.sample import Sample
+
+log = logging.getLogger(__name__)
+
+
+def _modes(system: HarmonicSystem, settings: Any, seed: int) -> dict[str, Any]:
+    modes = vibrational_modes(
+        system,
+        count=settings.count,
+        below=settings.below,
+        certificate=settings.certificate,
+        method=settings.method,
+        seed=seed,
+    )
+    record = modes.to_record()
+    if settings.keep_vectors:
+        record["vectors"] = modes.vectors()
+    return record
+
+
+def _moduli(system: HarmonicSystem, settings: Any, seed: int) -> dict[str, Any]:
+    return measure_moduli(system).to_record()
+
+
+def _dipoles(system: HarmonicSystem, settings: Any, seed: int) -> dict[str, Any]:
+    pairs = random_contacts(system.interactions, settings.count, seed)
+    return dipole_stiffness(system, pairs).to_record()
+
+
+_MEASURES: dict[str, Callable[[HarmonicSystem, Any, int], dict[str, Any]]] = {
+    "modes": _modes,
+    "moduli": _moduli,
+    "dipoles": _dipoles,
+}
+
+
+def analyse_sample(
+    comm, sample: Sample, index: int, analyses: Mapping[str, Section], seed: int
+) -> dict[str, dict[str, Any]]:
+    """Run `analyses` on one sample and return a record for each.
+
+    Parameters
+    ----------
+    comm
+        Communicator; every rank passes the same sample.
+    sample
+        A sample at a minimum.
+    index
+        Its index in the ensemble.
+    analyses
+        Settings by name of the analysis, in the order to run them.
+    seed
+        Of the sample; start vectors and random contacts follow from it.
+
+    Returns
+    -------
+    dict
+        By analysis: the record of `campaign.record_schema`, wall times beside it under
+        keys that begin with ``seconds``; or the record of a refusal with its reason.
+
+    Notes
+    -----
+    Collective.  A refusal by one analysis leaves the others their chance.
+    """
+    records: dict[str, dict[str, Any]] = {}
+    system = None
+    try:
+        for name, settings in analyses.items():
+            try:
+                if system is None:
+                    system = HarmonicSystem(comm, sample)
+                record = _MEASURES[name](system, settings, sample_seed(seed, name, index))
+                records[name] = {"index": index, "status": "ok", **record}
+            except (SampleError, SolverError) as error:
+                reason = error.reason if isinstance(error, SampleError) else "solver"
+                log.warning("sample %d refused by %s: %s", index, name, error)
+                records[name] = refused(index, reason, str(error))
+    finally:
+        if system is not None:
+            system.destroy()
+    return records

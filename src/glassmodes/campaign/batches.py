@@ -1,0 +1,344 @@
+"""Prepare or analyse one batch, sample by sample, so that a kill costs at most one sample.
+
+Each finished sample is a part file (written, flushed, renamed).  A job takes over valid
+parts of a job before it and records of other batch files of the ensemble that cover the
+same samples with the same settings, computes the rest, and merges everything into the
+batch file.  On several ranks either the samples are spread over them, one rank a sample,
+or all ranks share each sample (ensembles with ``ranks`` above 1, analysis only).
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from glassmodes.campaign.analyse import analyse_sample
+from glassmodes.campaign.config import CampaignConfig
+from glassmodes.campaign.locks import Lock
+from glassmodes.campaign.manifest import Batch, range_of, sample_seed
+from glassmodes.campaign.prepare import prepare_ensemble_sample
+from glassmodes.campaign.provenance import (
+    analysis_settings,
+    fingerprint,
+    library_versions,
+    preparation_settings,
+)
+from glassmodes.campaign.records import (
+    Header,
+    Records,
+    Row,
+    is_valid,
+    read_header,
+    read_records,
+    read_sample,
+    refused,
+    write_batch,
+    write_timings,
+)
+from glassmodes.campaign.stopping import Stopped, StopRequest
+from glassmodes.errors import InputError, SampleError, SolverError
+from glassmodes.parallel import agreement, on_root
+from glassmodes.sample import Sample
+
+log = logging.getLogger(__name__)
+
+LOCK_WAIT_S = 120.0
+"""How long a job waits for another one at work on the same batch."""
+
+
+class BatchJob(ABC):
+    """The work on one batch in one stage.
+
+    Parameters
+    ----------
+    config : CampaignConfig
+    batch : Batch
+    """
+
+    stage: str
+    shares_samples = False
+    """Whether all ranks work on one sample together."""
+
+    def __init__(self, config: CampaignConfig, batch: Batch) -> None:
+        self.config, self.batch = config, batch
+        self.ensemble = config.ensembles[batch.ensemble]
+        self.parts = batch.parts_folder(config.results, self.stage)
+
+    @property
+    @abstractmethod
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of records that the job leaves, one file each."""
+
+    @abstractmethod
+    def output(self, kind: str) -> Path:
+        """Path of the batch file of `kind`."""
+
+    @abstractmethod
+    def donors(self, kind: str) -> Iterator[tuple[Path, tuple[int, int]]]:
+        """Yield other files that may hold records of this batch, with their ranges."""
+
+    @abstractmethod
+    def settings(self, kind: str) -> Mapping[str, Any]:
+        """Return everything that the records of `kind` depend on."""
+
+    @abstractmethod
+    def compute(self, comm, index: int) -> dict[str, Row]:
+        """Return a row for each kind; wall times are keys that begin with ``seconds``."""
+
+    def header(self, kind: str) -> Header:
+        """Return the header of the batch file of `kind`."""
+        settings = self.settings(kind)
+        assert self.ensemble.dimension is not None
+        return Header(
+            kind=kind,
+            dimension=self.ensemble.dimension,
+            particles=self.ensemble.particles,
+            fingerprint=fingerprint(settings),
+            provenance={"settings": settings, "versions": library_versions()},
+        )
+
+    def part(self, index: int, kind: str) -> Path:
+        """Path of the part file of one sample."""
+        return self.parts / f"{index:06d}.{kind}.h5"
+
+    def run(self, comm) -> dict[str, Any]:
+        """Do the batch and return its counts.
+
+        Collective.
+
+        Raises
+        ------
+        Stopped
+            A signal asked for it; finished samples are kept.
+        LockedError
+            Another living job works on this batch.
+        """
+        purpose = f"{self.stage} of batch {self.batch.name}"
+        lock = Lock(self.batch.lock_path(self.config.results, self.stage), purpose, LOCK_WAIT_S)
+        on_root(comm, lock.acquire)
+        try:
+            self._headers = {kind: self.header(kind) for kind in self.kinds}
+            self._taken = on_root(comm, self._take_over)
+            todo = on_root(comm, self._remaining)
+            self._compute_all(comm, todo)
+            return on_root(comm, lambda: self._merge(computed=len(todo)))
+        finally:
+            lock.release()
+
+    def _take_over(self) -> dict[str, dict[int, Path]]:
+        """Return the donor files to read by kind and index."""
+        taken: dict[str, dict[int, Path]] = {}
+        for kind in self.kinds:
+            wanted, found = self._headers[kind].fingerprint, {}
+            for path, (first, last) in self.donors(kind):
+                covered = range(max(first, self.batch.first), min(last, self.batch.last))
+                if len(covered) and path != self.output(kind) and is_valid(path, wanted):
+                    found |= dict.fromkeys(covered, path)
+            taken[kind] = found
+        return taken
+
+    def _remaining(self) -> list[int]:
+        """Return the samples that must still be computed."""
+
+        def done(index: int, kind: str) -> bool:
+            wanted = self._headers[kind].fingerprint
+            return index in self._taken[kind] or is_valid(self.part(index, kind), wanted)
+
+        indices = self.batch.indices
+        return [k for k in indices if not all(done(k, kind) for kind in self.kinds)]
+
+    def _compute_all(self, comm, todo: list[int]) -> None:
+        spread = comm.size > 1 and not self.shares_samples
+        own = comm.Split(comm.rank, 0) if spread else comm
+        mine = todo[comm.rank :: comm.size] if spread else todo
+        self._done = len(self.batch.indices) - len(todo)
+        log.info("%s: %d of %d samples to do", self.batch.name, len(todo), len(self.batch.indices))
+        try:
+            with StopRequest() as stop:
+                if spread:
+                    with agreement(comm):
+                        self._loop(own, mine, stop, comm.size)
+                else:
+                    self._loop(own, mine, stop, 1)
+        finally:
+            if spread:
+                own.Free()
+
+    def _loop(self, comm, indices: list[int], stop: StopRequest, stride: int) -> None:
+        started = time.monotonic()
+        for count, index in enumerate(indices, start=1):
+            rows = self.compute(comm, index)
+            on_root(comm, lambda rows=rows, index=index: self._write_parts(index, rows))
+            self._report(comm, index, rows, count, len(indices), stride, started)
+            if self._is_stopped(comm, stop) and count < len(indices):
+                raise Stopped(
+                    f"{self.stage} of batch {self.batch.name} was asked to stop; its finished "
+                    "samples are kept, run again to go on"
+                )
+
+    def _is_stopped(self, comm, stop: StopRequest) -> bool:
+        asked = stop.received is not None
+        return comm.allreduce(int(asked)) > 0 if comm.size > 1 else asked
+
+    def _write_parts(self, index: int, rows: dict[str, Row]) -> None:
+        for kind, row in rows.items():
+            record = dict(row.record)
+            seconds = {k: record.pop(k) for k in list(record) if k.startswith("seconds")}
+            header = self._headers[kind]
+            part = Header(
+                header.kind, header.dimension, header.particles, header.fingerprint, seconds
+            )
+            write_batch(self.part(index, kind), part, [Row(record, row.sample)])
+
+    def _report(self, comm, index, rows, count, total, stride, started) -> None:
+        if comm.rank != 0:
+            return
+        each = (time.monotonic() - started) / count
+        refusals = [row.record for row in rows.values() if row.record["status"] != "ok"]
+        note = f", refused: {refusals[0]['reason']}" if refusals else ""
+        log.info(
+            "%s: sample %d done (%d of %d), %.2f s each, about %.0f s left%s",
+            self.batch.name,
+            index,
+            min(self._done + count * stride, len(self.batch.indices)),
+            len(self.batch.indices),
+            each,
+            each * (total - count),
+            note,
+        )
+
+    def _merge(self, computed: int) -> dict[str, Any]:
+        """Write the batch files from parts and donors, and clear the parts."""
+        timings: list[tuple[int, str, float]] = []
+        refusals = 0
+        for kind in self.kinds:
+            rows, donors = [], {p: read_records(p) for p in set(self._taken[kind].values())}
+            for index in self.batch.indices:
+                path = self.part(index, kind)
+                donor = self._taken[kind].get(index)
+                if donor is not None:
+                    rows.append(_row_of(donor, donors[donor], index))
+                    continue
+                rows.append(_row_of(path, read_records(path), index))
+                seconds = read_header(path).provenance.items()
+                timings += ((index, f"{kind}.{name}", value) for name, value in seconds)
+            refusals += sum(row.record["status"] != "ok" for row in rows)
+            write_batch(self.output(kind), self._headers[kind], rows)
+        write_timings(self.batch.timings_path(self.config.results, self.stage), timings)
+        shutil.rmtree(self.parts, ignore_errors=True)
+        return {
+            "batch": self.batch.name,
+            "samples": len(self.batch.indices),
+            "computed": computed,
+            "refused": refusals,
+        }
+
+
+class PrepareJob(BatchJob):
+    """Prepare the samples of a batch."""
+
+    stage = "prepare"
+    kinds = ("samples",)
+
+    def output(self, kind: str) -> Path:
+        return self.batch.samples_path(self.config.results)
+
+    def donors(self, kind: str) -> Iterator[tuple[Path, tuple[int, int]]]:
+        folder = self.batch.samples_path(self.config.results).parent
+        for path in sorted(folder.glob("*.h5")):
+            if covered := range_of(path.stem):
+                yield path, covered
+
+    def settings(self, kind: str) -> Mapping[str, Any]:
+        return preparation_settings(self.config, self.batch.ensemble)
+
+    def compute(self, comm, index: int) -> dict[str, Row]:
+        seed = sample_seed(self.batch.seed, self.batch.ensemble, index)
+        started = time.perf_counter()
+        try:
+            record, sample = prepare_ensemble_sample(self.ensemble, seed)
+            row = Row({"index": index, "status": "ok", "seed": seed, **record}, sample)
+        except (SampleError, SolverError) as error:
+            log.warning("sample %d refused: %s", index, error)
+            row = Row({**refused(index, _reason(error), str(error)), "seed": seed})
+        return {
+            "samples": Row({**row.record, "seconds": time.perf_counter() - started}, row.sample)
+        }
+
+
+class AnalyseJob(BatchJob):
+    """Run the analyses of an ensemble on the samples of a batch."""
+
+    stage = "analyse"
+
+    def __init__(self, config: CampaignConfig, batch: Batch) -> None:
+        super().__init__(config, batch)
+        self.shares_samples = self.ensemble.ranks > 1
+        self._samples: Records | None = None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return self.config.analyses_of(self.batch.ensemble)
+
+    def output(self, kind: str) -> Path:
+        return self.batch.analysis_path(self.config.results, kind)
+
+    def donors(self, kind: str) -> Iterator[tuple[Path, tuple[int, int]]]:
+        folder = self.batch.analysis_path(self.config.results, kind).parent.parent
+        for path in sorted(folder.glob(f"*/{kind}.h5")):
+            if covered := range_of(path.parent.name):
+                yield path, covered
+
+    def settings(self, kind: str) -> Mapping[str, Any]:
+        return analysis_settings(self.config, self.batch.ensemble, kind)
+
+    def compute(self, comm, index: int) -> dict[str, Row]:
+        state, sample = on_root(comm, lambda: self._read(index))
+        if sample is None:
+            text = f"not prepared: {state['message']}"
+            return {k: Row(refused(index, str(state["reason"]), text)) for k in self.kinds}
+        analyses = {k: self.config.settings_of(self.batch.ensemble, k) for k in self.kinds}
+        seed = sample_seed(self.batch.seed, self.batch.ensemble, index)
+        records = analyse_sample(comm, sample, index, analyses, seed)
+        return {kind: Row(record) for kind, record in records.items()}
+
+    def _read(self, index: int) -> tuple[dict[str, Any], Sample | None]:
+        path = self.batch.samples_path(self.config.results)
+        if self._samples is None:
+            self._samples = read_records(path)
+            wanted = fingerprint(preparation_settings(self.config, self.batch.ensemble))
+            if self._samples.header.fingerprint != wanted:
+                raise InputError(
+                    f"{path} was prepared with other settings than the configuration has now; "
+                    "run the stage prepare again"
+                )
+        record = self._samples.record(index - self.batch.first)
+        sample = read_sample(path, index) if record["status"] == "ok" else None
+        return record, sample
+
+
+def prepare_batch(comm, config: CampaignConfig, batch: Batch) -> dict[str, Any]:
+    """Prepare a batch and return its counts; see `BatchJob.run`.  Collective."""
+    return PrepareJob(config, batch).run(comm)
+
+
+def analyse_batch(comm, config: CampaignConfig, batch: Batch) -> dict[str, Any]:
+    """Analyse a prepared batch and return its counts; see `BatchJob.run`.  Collective."""
+    return AnalyseJob(config, batch).run(comm)
+
+
+def _reason(error: SampleError | SolverError) -> str:
+    return error.reason if isinstance(error, SampleError) else "solver"
+
+
+def _row_of(path: Path, records: Records, index: int) -> Row:
+    """Return the row of one sample from a part or batch file."""
+    position = int((records["index"] == index).argmax())
+    record = records.record(position)
+    has_sample = records.header.kind == "samples" and record["status"] == "ok"
+    return Row(record, read_sample(path, index) if has_sample else None)

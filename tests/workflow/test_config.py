@@ -1,0 +1,130 @@
+"""The configuration: complete messages, defaults, generated documents."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from glassmodes.campaign.config import CampaignConfig, check_config, load_config
+from glassmodes.campaign.config_documents import README, SCHEMA, render_readme, render_schema
+from glassmodes.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+def problems(content):
+    """Return the lines of the error that a configuration causes."""
+    with pytest.raises(InputError) as caught:
+        check_config(content, "c.yaml")
+    return str(caught.value).splitlines()
+
+
+def change(content, path, value):
+    """Set (or, with `None`, remove) the key at a dotted path."""
+    *above, last = path.split(".")
+    for name in above:
+        content = content.setdefault(name, {})
+    if value is None:
+        del content[last]
+    else:
+        content[last] = value
+
+
+def test_defaults_are_filled_in(content):
+    config = check_config(content)
+    small = config.ensembles["small"]
+    assert (small.dimension, small.density, small.ranks) == (2, 0.86, 1)
+    assert config.analyses_of("small") == ("modes", "moduli", "dipoles")
+    assert config.statistics.confidence == 0.95
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "line"),
+    [
+        ("campaign.titel", "x", "campaign.titel: unknown key; did you mean 'title'?"),
+        ("campaign.seed", None, "campaign.seed: this key is compulsory"),
+        ("ensembles.small.particles", "many", "ensembles.small.particles: input should be"),
+        ("ensembles.small.particles", -4, "ensembles.small.particles: input should be greater"),
+        ("ensembles.small.model", "ipl_2", "ensembles.small.model: unknown model 'ipl_2'"),
+        ("ensembles.small.model", "m.yaml", "ensembles.small.model: cannot read m.yaml"),
+        (
+            "ensembles.small.protocol.name",
+            "instant_quench",
+            "ensembles.small.protocol: unknown name 'instant_quench', expected one of "
+            "instantaneous_quench, slow_cooling; did you mean 'instantaneous_quench'?",
+        ),
+        ("ensembles.small.protocol.temprature", 1, "ensembles.small.protocol.temprature: unknown"),
+        ("ensembles.small.protocol.temperature", float("nan"), "ensembles.small.protocol.temp"),
+        ("ensembles.small.analyses", ["mods"], "ensembles.small.analyses.0: unknown value 'mods'"),
+        ("ensembles.small.analyses", ["modes", "modes"], "ensembles.small: analyses names one"),
+        ("ensembles.small.settings.modes.count", 31, "ensembles.small.settings.modes.count: 31"),
+        ("ensembles.Big", {}, "ensembles.Big: use small letters, digits and underscores"),
+        ("analyses.modes.below", 1.0, "analyses.modes: count and below are both given"),
+        ("analyses.modes", {}, "ensembles.small.settings.modes: neither count nor below"),
+        ("statistic", {}, "statistic: unknown key; did you mean 'statistics'?"),
+    ],
+)
+def test_each_problem_is_one_line_with_its_key(content, path, value, line):
+    change(content, path, value)
+    found = problems(content)
+    assert any(text.startswith(f"c.yaml: {line}") for text in found), found
+
+
+def test_all_problems_are_named_at_once(content):
+    change(content, "campaign.titel", "x")
+    change(content, "ensembles.small.samples", 0)
+    change(content, "analyses.modes.cuont", 5)
+    assert len(problems(content)) == 3
+
+
+def test_settings_of_an_ensemble_replace_the_common_ones(content):
+    change(content, "analyses.modes.certificate", False)
+    change(content, "ensembles.small.settings.modes.below", 1.5)
+    modes = check_config(content).settings_of("small", "modes")
+    assert (modes.count, modes.below, modes.certificate) == (None, 1.5, False)
+    assert check_config(content).settings_of("small", "dipoles").count == 50
+
+
+def test_files_that_are_no_configuration(tmp_path):
+    path = tmp_path / "c.yaml"
+    with pytest.raises(InputError, match="cannot read the configuration"):
+        load_config(path)
+    for text, message in (
+        ("campaign: {seed: 1, seed: 2}", "stands there twice"),
+        ("campaign: [", "not valid YAML"),
+        ("just words", "expected a mapping"),
+        ("", "expected a mapping"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            load_config(path)
+
+
+def test_a_checked_configuration_survives_being_written(content, tmp_path):
+    config = check_config(content)
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(json.loads(config.model_dump_json())))
+    assert load_config(path) == config
+
+
+def sections():
+    """Return the JSON schema of all sections of the configuration."""
+    schema = CampaignConfig.model_json_schema()
+    return [schema, *schema["$defs"].values()]
+
+
+def test_every_key_has_description_unit_and_a_name_of_its_own():
+    for section in sections():
+        for name, value in section["properties"].items():
+            assert len(name) > 1, "Snakemake cannot set single-letter keys on the command line"
+            assert value["description"], name
+            assert "unit" in value, name
+
+
+@pytest.mark.parametrize("path", [README, SCHEMA])
+def test_generated_documents_are_up_to_date(path):
+    rendered = {README: render_readme, SCHEMA: render_schema}[path]()
+    assert (ROOT / path).read_text(encoding="utf-8") == rendered, (
+        "run `python -m glassmodes.campaign.config_documents`"
+    )
