@@ -161,7 +161,7 @@ install_requirements() {
         stop "$base has no numpy, so its petsc4py cannot work"
     say "installing the Python requirements (numpy $numpy beside petsc4py)"
     if [ "$base" = /usr/bin/python3 ] && [ "${numpy%%.*}" = 1 ]; then
-        "$python" -m pip install --quiet -r envs/requirements.txt
+        "$python" -m pip install --quiet --use-pep517 -r envs/requirements.txt
         "$python" -m pip install --quiet --no-deps -e .
         return
     fi
