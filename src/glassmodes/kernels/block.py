@@ -44,7 +44,7 @@ def _check(x: np.ndarray, y: np.ndarray, rows: int) -> None:
 
 
 class EdgeProduct:
-    """The matrix ``y_i = sum_edges w_i K (w_i x_i - w_j x_j)``, K = t I + s u u^T, in half-list form.
+    """The matrix ``y_i = sum_edges w_i K (w_i x_i - w_j x_j)`` with K = t I + s u u^T.
 
     Parameters
     ----------

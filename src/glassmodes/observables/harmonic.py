@@ -131,8 +131,8 @@ class HarmonicSystem:
         if not ratio < MINIMUM_TOLERANCE:
             raise SampleError(
                 "not_at_minimum",
-                f"the sample is not at a minimum: max_force / typical contact force is {ratio:.1e}, "
-                f"at most {MINIMUM_TOLERANCE:.0e} is accepted; run `glassmodes minimize` first",
+                f"the sample is not at a minimum: max_force / typical contact force is "
+                f"{ratio:.1e}, at most {MINIMUM_TOLERANCE:.0e} is accepted; run `glassmodes minimize` first",
                 force_ratio=float(ratio),
             )
         if ratio > MINIMUM_WARNING:
@@ -260,7 +260,8 @@ def solve_seconds(n: int, d: int, columns: int) -> dict[str, float]:
     }
     size, factor, solve, iterate = reference[min(max(d, 2), 4)]
     scale = n / size
+    entries, flops = scale ** (2 * (d - 1) / d), scale ** (3 * (d - 1) / d)
     return {
-        "factor": factor * scale ** (3 * (d - 1) / d) + columns * solve * scale ** (2 * (d - 1) / d),
+        "factor": factor * flops + columns * solve * entries,
         "cg": columns * iterate * scale ** (1 + 1 / d),
     }

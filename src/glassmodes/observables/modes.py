@@ -112,9 +112,7 @@ def vibrational_modes(
         system.refuse_saddle(None if certificate else int(np.sum(modes.values < 0)))
     return VibrationalModes(
         frequencies=np.sqrt(modes.values),
-        participation_ratios=distributed_participation_ratio(
-            system.comm, modes.vectors, system.d
-        ),
+        participation_ratios=distributed_participation_ratio(system.comm, modes.vectors, system.d),
         residuals=modes.residuals,
         zero_modes=modes.zero_modes,
         certified=modes.certified,

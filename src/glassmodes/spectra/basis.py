@@ -58,9 +58,7 @@ class BlockBasis:
     def random_start(self, width: int) -> np.ndarray:
         """Return orthonormal random columns orthogonal to the basis."""
         self._stream += 1
-        block = np.asfortranarray(
-            self.operator.random_block(width, self._seed, self._stream)
-        )
+        block = np.asfortranarray(self.operator.random_block(width, self._seed, self._stream))
         return self.orthonormalise(self.orthogonalise(block), 0.0)[0]
 
     def orthonormalise(self, block: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -80,7 +78,7 @@ class BlockBasis:
 
     def _rank_revealing(self, block, gram, threshold):
         width = block.shape[1]
-        values, vectors = np.linalg.eigh(gram)
+        vectors = np.linalg.eigh(gram)[1]
         # The Gram matrix resolves norms down to sqrt(eps) of the largest only: look again
         # at what a first pass leaves behind.
         rotated = np.asfortranarray(block @ vectors[:, ::-1])

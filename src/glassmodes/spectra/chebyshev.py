@@ -20,10 +20,15 @@ _BOUND_STREAM = 2**32 - 1  # random stream of the bound, apart from all others
 
 @dataclass(frozen=True)
 class SpectralBound:
-    """upper : a bound of the largest eigenvalue; estimate : the largest Ritz value."""
+    """Where the spectrum lies.
+
+    upper : bound of the largest eigenvalue.  estimate : largest Ritz value.  lower : 0 unless
+    a Ritz value is negative, then a bound of the smallest eigenvalue.
+    """
 
     upper: float
     estimate: float
+    lower: float = 0.0
 
 
 def spectral_bound(operator: BlockOperator, steps: int = 8, width: int = 8, seed: int = 1):
@@ -51,14 +56,17 @@ def spectral_bound(operator: BlockOperator, steps: int = 8, width: int = 8, seed
         if not np.all(beta > 1e-12 * np.abs(alpha).max()):
             break
         previous, x = x, w / beta
-    upper = estimate = 0.0
+    upper = estimate = lower = 0.0
     for q in range(width):
         values, vectors = eigh_tridiagonal(
             [a[q] for a in diagonal], [b[q] for b in off_diagonal[:-1]]
         )
+        residuals = off_diagonal[-1][q] * np.abs(vectors[-1])
         estimate = max(estimate, float(values[-1]))
-        upper = max(upper, float(values[-1] + off_diagonal[-1][q] * abs(vectors[-1, -1])))
-    return SpectralBound(_SAFETY * upper, estimate)
+        upper = max(upper, float(values[-1] + residuals[-1]))
+        if values[0] < -1e-10 * estimate:
+            lower = min(lower, float(values[0] - residuals[0]))
+    return SpectralBound(_SAFETY * upper, estimate, _SAFETY * lower)
 
 
 class ChebyshevFilter:
@@ -115,10 +123,11 @@ class ChebyshevFilter:
 class KernelPolynomialCount:
     """Counts eigenvalues below an edge from Chebyshev moments (Jackson kernel).
 
-    moments : (K,) trace moments, summed over the spectrum; upper : bound of the spectrum.
+    moments : (K,) trace moments, summed over the spectrum, for the interval [lower, upper].
     """
 
     moments: np.ndarray
+    lower: float
     upper: float
 
     def below(self, edge: float) -> float:
@@ -128,17 +137,22 @@ class KernelPolynomialCount:
         phase = np.pi / (count + 1)
         jackson = (count - k + 1) * np.cos(k * phase) + np.sin(k * phase) / np.tan(phase)
         jackson /= count + 1
-        theta = np.arccos(np.clip(2 * edge / self.upper - 1, -1, 1))
+        position = (edge - self.lower) / (self.upper - self.lower)
+        theta = np.arccos(np.clip(2 * position - 1, -1, 1))
         series = np.sum(jackson * self.moments[1:] * np.sin(k * theta) / k)
         return float(self.moments[0] * (np.pi - theta) / np.pi - 2 / np.pi * series)
 
     def edge(self, count: float) -> float:
-        """Return the edge below which about `count` eigenvalues lie (bisection in log)."""
-        low, high = 1e-9 * self.upper, self.upper
+        """Return the edge below which about `count` eigenvalues lie, by bisection."""
+        low, high = 0.0, np.pi  # an angle that is uniform in frequency
+
+        def place(angle: float) -> float:
+            return self.lower + (self.upper - self.lower) * (1 - np.cos(angle)) / 2
+
         for _ in range(60):
-            middle = np.sqrt(low * high)
-            low, high = (middle, high) if self.below(middle) < count else (low, middle)
-        return float(high)
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.below(place(middle)) < count else (low, middle)
+        return float(place(high))
 
 
 def kernel_polynomial_count(operator: BlockOperator, bound: SpectralBound, products: int,
@@ -152,8 +166,8 @@ def kernel_polynomial_count(operator: BlockOperator, bound: SpectralBound, produ
     older, newer = operator.work_block(width), operator.work_block(width)
     start = operator.project(np.sign(operator.random_block(width, seed, _BOUND_STREAM - 1)))
     older[:rows] = start
-    half = bound.upper / 2
-    operator.accumulate(older, newer, 1 / half, -1.0)
+    half, middle = (bound.upper - bound.lower) / 2, (bound.upper + bound.lower) / 2
+    operator.accumulate(older, newer, 1 / half, -middle / half)
 
     def overlap(x: np.ndarray, y: np.ndarray) -> float:
         return float(operator.reduce(np.array(np.vdot(x[:rows], y[:rows]))))
@@ -164,10 +178,10 @@ def kernel_polynomial_count(operator: BlockOperator, bound: SpectralBound, produ
     for k in range(1, products):
         moments[2 * k] = 2 * overlap(newer, newer) - moments[0]
         next_sign = -sign
-        factor = 2.0 * next_sign * newer_sign
-        operator.accumulate(newer, older, factor / half, -factor)
+        factor = 2.0 * next_sign * newer_sign / half
+        operator.accumulate(newer, older, factor, -factor * middle)
         older, newer = newer, older
         sign, newer_sign = newer_sign, next_sign
         moments[2 * k + 1] = 2 * overlap(older, newer) * sign * newer_sign - moments[1]
     norm = (operator.n - operator.null_space.shape[1]) / moments[0]
-    return KernelPolynomialCount(moments * norm, bound.upper)
+    return KernelPolynomialCount(moments * norm, bound.lower, bound.upper)

@@ -116,14 +116,15 @@ def _solve_block(operator, jacobi, right, width, tolerance, limit):
     source, target = operator.work_block(width), operator.work_block(width)
     p = source[:rows]
     p[:] = z
-    for iteration in range(1, limit + 1):
+    steps = 0
+    for steps in range(1, limit + 1):
         target[:rows] = 0.0
         operator.accumulate(source, target, 1.0, 0.0)
         q = target[:rows]
         curvature = dots(p, q)
         if np.any(curvature < -1e-12 * np.abs(curvature).max()):
             raise NegativeCurvatureError(
-                "conjugate gradients met a direction of negative curvature: the sample is at a saddle"
+                "conjugate gradients met negative curvature: the sample is at a saddle"
             )
         step = np.divide(rho, curvature, out=np.zeros_like(rho), where=curvature > 0)
         x += p * step
@@ -141,4 +142,4 @@ def _solve_block(operator, jacobi, right, width, tolerance, limit):
             f"conjugate gradients stopped at a residual of {norms.max():.1e} after {limit} "
             f"iterations (wanted {tolerance:.0e})"
         )
-    return operator.project(x)[:, :active], norms[:active], iteration
+    return operator.project(x)[:, :active], norms[:active], steps

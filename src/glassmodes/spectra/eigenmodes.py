@@ -20,9 +20,9 @@ from glassmodes.spectra.chebyshev import spectral_bound
 from glassmodes.spectra.dense import dense_eigenpairs
 from glassmodes.spectra.factorisations import count_below
 from glassmodes.spectra.filtered_lanczos import (
-    EigenPairs,
     Target,
     filtered_lanczos,
+    is_zero,
     rayleigh_ritz,
 )
 from glassmodes.spectra.operators import BlockOperator
@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 METHODS = ("filtered", "slepc", "dense")
 DENSE_LIMIT = 12_000  # rows; dense LAPACK beyond needs gigabytes and minutes
 _SMALL = 400  # rows below which dense LAPACK is faster than any iteration
-_ZERO = 1e-11  # |eigenvalue| / largest below which a mode is a zero mode
 _GAP = 1e-6  # relative distance that separates multiplets
 _MAX_ROUNDS = 40
 
@@ -103,34 +102,39 @@ def lowest_modes(
     _check_request(count, below, method, space)
     clock = time.perf_counter()
     bound = spectral_bound(operator)
-    target = Target(count=count, below=below)
-    solve = _solver(operator, target, method, space, bound, tolerance, seed)
-    pairs = solve(target, None, seed)
-    pairs = _beyond_zero_modes(pairs, target, solve, space, bound, seed)
-    edge = _edge(pairs.values, target, space)
-    solver = dict(pairs.info)
-    solver["certificate_seconds"] = 0.0
-    solver["rounds"] = 1
-    if certificate:
-        pairs, seconds, rounds = _complete(operator, pairs, edge, solve, tolerance, seed)
-        solver["certificate_seconds"], solver["rounds"] = seconds, rounds
-    solver["solve_seconds"] = time.perf_counter() - clock - solver["certificate_seconds"]
-    solver["spectral_bound"] = bound.upper
-
-    zero = np.abs(pairs.values) <= _ZERO * bound.estimate
-    chosen = np.flatnonzero(~zero & (pairs.values < edge))
-    chosen = chosen[:count] if count is not None else chosen[pairs.values[chosen] < below]
+    wanted, certificate_seconds = count, 0.0
+    while True:
+        target = Target(count=wanted, below=below)
+        solve = _solver(operator, target, method, space, bound, tolerance)
+        pairs = solve(target, None, seed)
+        edge = _edge(pairs.values, target, space)
+        solver = dict(pairs.info)
+        solver["rounds"] = 1
+        if certificate:
+            pairs, seconds, solver["rounds"] = _complete(operator, pairs, edge, solve, seed)
+            certificate_seconds += seconds
+        zero = is_zero(pairs.values, bound)
+        chosen = np.flatnonzero(~zero & (pairs.values < (edge if below is None else below)))
+        if count is None or len(chosen) >= count or len(pairs.values) >= space:
+            break
+        # Zero modes took places of modes that were asked for.
+        wanted = min(count + max(int(zero.sum()), wanted - count + 1), space)
+    zero_modes = operator.null_space.shape[1] + int(zero.sum())
     if count is not None and len(chosen) < count:
         raise InputError(
-            f"{count} modes asked for, but the operator has only {len(chosen)} "
-            f"({operator.null_space.shape[1] + int(zero.sum())} zero modes are left out)"
+            f"{count} modes asked for, but there are only {len(chosen)} "
+            f"besides {zero_modes} zero modes"
         )
+    chosen = chosen[:count]
+    solver["certificate_seconds"] = certificate_seconds
+    solver["solve_seconds"] = time.perf_counter() - clock - certificate_seconds
+    solver["spectral_bound"] = bound.upper
     values = pairs.values[chosen]
     return Eigenmodes(
         values=values,
         vectors=np.asfortranarray(pairs.vectors[:, chosen]),
         residuals=pairs.residuals[chosen] / np.abs(values),
-        zero_modes=operator.null_space.shape[1] + int(zero.sum()),
+        zero_modes=zero_modes,
         complete_below=edge,
         certified=bool(certificate),
         solver=solver,
@@ -145,12 +149,14 @@ def _check_request(count, below, method, space) -> None:
     if count is not None and count < 1:
         raise InputError(f"the number of modes must be at least 1, found {count}")
     if count is not None and count > space:
-        raise InputError(f"{count} modes asked for, but there are only {space} outside the null space")
+        raise InputError(
+            f"{count} modes asked for, but there are only {space} outside the null space"
+        )
     if below is not None and not below > 0:
         raise InputError(f"the upper edge must be positive, found {below}")
 
 
-def _solver(operator, target, method, space, bound, tolerance, seed):
+def _solver(operator, target, method, space, bound, tolerance):
     """Return solve(target, locked, seed) -> EigenPairs for the method that serves the request."""
     large = target.count is not None and 4 * (target.count + target.extra) > space
     if method == "dense" or space <= _SMALL or large:
@@ -169,17 +175,6 @@ def _solver(operator, target, method, space, bound, tolerance, seed):
         )
 
     return filtered
-
-
-def _beyond_zero_modes(pairs, target, solve, space, bound, seed) -> EigenPairs:
-    """Ask for more as long as zero modes take the place of modes that were asked for."""
-    while target.count is not None:
-        zero = int(np.sum(np.abs(pairs.values) <= _ZERO * bound.estimate))
-        if len(pairs.values) - zero >= target.count or len(pairs.values) >= space:
-            break
-        wanted = min(target.count + 2 * zero, space)
-        pairs = solve(Target(count=wanted, extra=target.extra), None, seed)
-    return pairs
 
 
 def _edge(values: np.ndarray, target: Target, space: int) -> float:
@@ -202,7 +197,7 @@ def _edge(values: np.ndarray, target: Target, space: int) -> float:
     return float((left[best] + right[best]) / 2)
 
 
-def _complete(operator, pairs, edge, solve, tolerance, seed):
+def _complete(operator, pairs, edge, solve, seed):
     """Compare with the inertia below `edge`; find what is missing with fresh start blocks."""
     count, seconds = count_below(operator, edge)
     expected = count - (operator.null_space.shape[1] if edge > 0 else 0)

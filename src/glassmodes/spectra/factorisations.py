@@ -110,8 +110,10 @@ class CholmodFactorisation(Factorisation):
         """Tell whether CHOLMOD is there and can take the matrix."""
         from petsc4py import PETSc
 
-        return definite and matrix.getComm().getSize() == 1 and PETSc.Sys.hasExternalPackage(
-            "suitesparse"
+        return (
+            definite
+            and matrix.getComm().getSize() == 1
+            and PETSc.Sys.hasExternalPackage("suitesparse")
         )
 
     def _factorise(self, definite: bool):
@@ -119,8 +121,9 @@ class CholmodFactorisation(Factorisation):
 
         preconditioner = _cholesky(self.matrix, "cholmod")
         options = PETSc.Options()
-        if not options.hasName("mat_cholmod_print"):
-            options["mat_cholmod_print"] = 0  # its warnings go to stdout
+        quiet = "gm_cholmod_mat_cholmod_print"
+        if not options.hasName(quiet):
+            options[quiet] = 0  # its warnings would go to stdout
         preconditioner.setFromOptions()
         PETSc.Sys.pushErrorHandler("ignore")
         try:
@@ -128,7 +131,9 @@ class CholmodFactorisation(Factorisation):
         except PETSc.Error as error:
             preconditioner.destroy()
             if error.ierr == 81:  # PETSC_ERR_MAT_CH_ZRPVT: not positive definite
-                raise NotPositiveDefiniteError("the matrix is not positive definite", None) from None
+                raise NotPositiveDefiniteError(
+                    "the matrix is not positive definite", None
+                ) from None
             raise SolverError(
                 f"CHOLMOD cannot factorise the matrix (PETSc error {error.ierr}): choose MUMPS"
             ) from None

@@ -39,6 +39,8 @@ _FIRST_LOOK = 2.0  # basis size per wanted mode at the first convergence test
 _LOOK_EVERY = 2  # blocks between tests
 _RECUT = 1.6
 _MAX_RECUTS = 6
+ZERO = 1e-11
+"""|eigenvalue| / largest below which a mode is a zero mode."""
 
 
 @dataclass
@@ -71,8 +73,17 @@ class Target:
 
 
 def residual_target(values: np.ndarray, bound: SpectralBound, tolerance: float) -> np.ndarray:
-    """Return the absolute residual each mode must reach: max(tolerance |x|, 50 eps ||A||)."""
-    return np.maximum(tolerance * np.abs(values), 50 * np.finfo(float).eps * bound.estimate)
+    """Return the absolute residual each mode must reach: max(tolerance |x|, 50 eps ||A||).
+
+    Zero modes, which are only counted, need to be as small as what makes them zero.
+    """
+    floor = np.where(is_zero(values, bound), ZERO, 50 * np.finfo(float).eps) * bound.estimate
+    return np.maximum(tolerance * np.abs(values), floor)
+
+
+def is_zero(values: np.ndarray, bound: SpectralBound) -> np.ndarray:
+    """Mark the eigenvalues that are zero to the accuracy of the solver."""
+    return np.abs(values) <= ZERO * bound.estimate
 
 
 def filtered_lanczos(
@@ -130,7 +141,7 @@ def filtered_lanczos(
             }
             return pairs
         log.info("filter cut %.4g holds too few modes, raising it", cut)
-        cut = min(cut * _RECUT, 0.9 * bound.upper)
+        cut = min(bound.lower + (cut - bound.lower) * _RECUT, 0.9 * bound.upper)
     raise SolverError(
         f"filtered Lanczos did not converge with cuts up to {cut:.3g}: "
         "try another --method or fewer modes"
@@ -154,14 +165,17 @@ class _Run:
     def __init__(self, operator, target, locked, bound, cut, tolerance, seed, space) -> None:
         self.operator, self.target, self.bound = operator, target, bound
         self.tolerance, self.cut = tolerance, cut
-        self.degree = 2 * max(2, round(_DEGREE_FACTOR * np.sqrt(bound.upper / cut) / 2))
+        spread = (bound.upper - bound.lower) / max(cut - bound.lower, 1e-12 * bound.upper)
+        self.degree = 2 * max(2, round(_DEGREE_FACTOR * np.sqrt(spread) / 2))
         self.filter = ChebyshevFilter(operator, cut, bound.upper, self.degree, WIDTH)
         held = [operator.null_space] + ([] if locked is None else [locked])
         held = np.column_stack(held)
         expected = target.count if target.count is not None else 64
         self.capacity = space // WIDTH * WIDTH
         if target.count is not None:
-            self.capacity = min(self.capacity, (6 * (expected + target.extra) // WIDTH + 40) * WIDTH)
+            self.capacity = min(
+                self.capacity, (6 * (expected + target.extra) // WIDTH + 40) * WIDTH
+            )
         self.basis = BlockBasis(operator, held, self.capacity + WIDTH, seed)
         self.locked = locked
         self.seconds = {"filter": 0.0, "orthogonalise": 0.0, "project": 0.0, "verify": 0.0}
@@ -246,7 +260,8 @@ class _Run:
         # Two readings of the filtered residual: along the filter's slope, and the part that
         # lies above the cut, where the filter is of order one.
         estimate = np.maximum(
-            residual / self.filter.slope(theta), 0.1 * self.bound.estimate * residual / np.abs(theta)
+            residual / self.filter.slope(theta),
+            0.1 * self.bound.estimate * residual / np.abs(theta),
         )
         done = self._lifted >= wanted and bool(
             np.all(estimate < residual_target(values, self.bound, self.tolerance))

@@ -64,7 +64,7 @@ class BlockOperator(ABC):
         mine = np.ascontiguousarray(values)  # dgemm answers in Fortran order
         total = np.empty_like(mine)
         self.comm.Allreduce(mine, total)
-        return total
+        return total.reshape(np.shape(values))
 
     def inner(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the global Gram matrix x^T y.  Collective."""

@@ -1,0 +1,102 @@
+"""The compiled block products against scipy, and the algebra of the operators."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from lattices import disordered_edges, disordered_operator, translation_vectors
+
+from glassmodes.errors import InputError
+from glassmodes.kernels.block import WIDTHS, EdgeProduct, RowProduct, aligned_block
+from glassmodes.kernels.library import load
+from glassmodes.spectra.operators import MatrixOperator
+
+# Sums of about 20 products of order one: rounding stays far below 1e-12.
+ROUNDING = 1e-12
+
+
+@pytest.mark.parametrize("d", [2, 3, 4])
+@pytest.mark.parametrize("width", [*WIDTHS, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_edge_product_equals_the_assembled_matrix(d, width, weighted):
+    n, rng = 60, np.random.default_rng(d)
+    weights = 0.5 + rng.random(n) if weighted else None
+    product = EdgeProduct(n, n, *disordered_edges(n, d, 1, signed=True), weights=weights)
+    assert load() is not None, "the compiled kernels must be tested, not their twin"
+    x, y = aligned_block(n * d, width), aligned_block(n * d, width)
+    x[:], y[:] = rng.normal(size=x.shape), rng.normal(size=y.shape)
+    expected = y + 0.3 * (product.to_csr() @ x) - 0.7 * x
+    product.accumulate(x, y, 0.3, -0.7)
+    np.testing.assert_allclose(y, expected, atol=ROUNDING)
+
+
+def test_edges_of_the_matrix_are_their_definition():
+    i, j, u, sign, t = disordered_edges(20, 3, 2, signed=True)
+    dense = np.zeros((20, 3, 20, 3))
+    for p in range(len(i)):
+        k = t[p] * np.eye(3) + sign[p] * np.outer(u[p], u[p])
+        dense[i[p], :, i[p]] += k
+        dense[j[p], :, j[p]] += k
+        dense[i[p], :, j[p]] -= k
+        dense[j[p], :, i[p]] -= k
+    product = EdgeProduct(20, 20, i, j, u, sign, t)
+    np.testing.assert_allclose(product.to_csr().toarray(), dense.reshape(60, 60), atol=ROUNDING)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_row_product_equals_scipy(width):
+    rng = np.random.default_rng(3)
+    matrix = sp.random(50, 50, 0.2, random_state=4).tocsr()
+    x, y = aligned_block(50, width), aligned_block(50, width)
+    x[:], y[:] = rng.normal(size=x.shape), 0.0
+    RowProduct(matrix).accumulate(x, y, 2.0, 0.5)
+    np.testing.assert_allclose(y, 2 * (matrix @ x) + 0.5 * x, atol=ROUNDING)
+
+
+def test_translations_are_null_vectors_and_the_operator_is_symmetric(comm_self):
+    operator = disordered_operator(comm_self, 40, 3, 5, signed=True)
+    assert np.abs(operator.apply(translation_vectors(operator))).max() < ROUNDING
+    x = operator.random_block(2, 1)
+    y = operator.random_block(2, 2)
+    left, right = operator.inner(x, operator.apply(y)), operator.inner(operator.apply(x), y)
+    np.testing.assert_allclose(left, right, atol=ROUNDING)
+
+
+def test_weights_act_on_both_sides(comm_self):
+    weights = 0.5 + np.random.default_rng(6).random(30)
+    plain = disordered_operator(comm_self, 30, 2, 7).local_rows().toarray()
+    weighted = disordered_operator(comm_self, 30, 2, 7, weights).local_rows().toarray()
+    scale = np.repeat(weights, 2)
+    np.testing.assert_allclose(weighted, scale[:, None] * plain * scale, atol=ROUNDING)
+
+
+def test_shell_and_assembled_matrix_agree(comm_self):
+    operator = disordered_operator(comm_self, 40, 3, 8)
+    shell, assembled = operator.shell(), operator.assembled()
+    x, y, z = shell.createVecRight(), shell.createVecRight(), shell.createVecRight()
+    x.setArray(operator.random_block(1, 9)[:, 0])
+    shell.mult(x, y)
+    assembled.mult(x, z)
+    np.testing.assert_allclose(y.getArray(), z.getArray(), atol=ROUNDING)
+    assert assembled.getBlockSize() == 3
+
+
+def test_random_numbers_are_uniform_and_differ_between_streams(comm_self):
+    operator = disordered_operator(comm_self, 4000, 2, 10)
+    first, second = operator.random_block(4, 1, 0), operator.random_block(4, 1, 1)
+    # 32,000 uniform numbers in [-1, 1): mean 0 +- 0.0032, variance 1/3 +- 0.0017 (one sigma).
+    assert abs(first.mean()) < 5 * 0.0032
+    assert abs(first.var() - 1 / 3) < 5 * 0.0017
+    assert abs(np.mean(first * second)) < 5 * 0.0019
+
+
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        (sp.random(4, 5, 0.5, random_state=1), "square"),
+        (sp.csr_matrix(np.array([[1.0, 2.0], [0.0, 1.0]])), "symmetric"),
+        (sp.csr_matrix(np.array([[np.nan, 0.0], [0.0, 1.0]])), "NaN"),
+    ],
+)
+def test_foreign_matrices_that_cannot_be_used_are_refused(comm_self, matrix, message):
+    with pytest.raises(InputError, match=message):
+        MatrixOperator(comm_self, matrix)

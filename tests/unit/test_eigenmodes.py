@@ -1,0 +1,177 @@
+"""Lowest modes against closed forms, dense LAPACK and SLEPc, with and without degeneracy."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from lattices import SpringLattice, disordered_operator, translation_vectors
+
+from glassmodes.errors import InputError
+from glassmodes.spectra.chebyshev import (
+    ChebyshevFilter,
+    kernel_polynomial_count,
+    spectral_bound,
+)
+from glassmodes.spectra.eigenmodes import lowest_modes
+from glassmodes.spectra.factorisations import count_below
+from glassmodes.spectra.operators import MatrixOperator
+
+# Eigenvalue errors are of second order in the residual (1e-8 relative), so 1e-12 relative to
+# the spectrum's width is what is left, and it is also a few times the rounding of LAPACK.
+EXACT = 1e-12
+
+
+@pytest.fixture(scope="module")
+def network(comm_self):
+    operator = disordered_operator(comm_self, 300, 3, 1)
+    operator.null_space = translation_vectors(operator)
+    return operator
+
+
+@pytest.fixture(scope="module")
+def spectrum(network):
+    """All eigenvalues but the three translations."""
+    values = np.linalg.eigvalsh(network.local_rows().toarray())
+    return np.sort(values[np.argsort(np.abs(values))[3:]])
+
+
+def test_the_bound_is_above_the_spectrum_and_close(network, spectrum):
+    bound = spectral_bound(network)
+    assert spectrum[-1] <= bound.upper < 1.2 * spectrum[-1]
+    assert bound.estimate <= spectrum[-1] * (1 + EXACT)
+
+
+def test_the_filter_is_the_chebyshev_polynomial(network, spectrum):
+    low, high = spectrum[40], spectral_bound(network).upper
+    polynomial = ChebyshevFilter(network, low, high, 12, 8)
+    values, vectors = np.linalg.eigh(network.local_rows().toarray())
+    out = np.empty((network.n_local, 8))
+    polynomial.apply(vectors[:, 3:11], out)
+    lifted = np.einsum("rk,rk->k", vectors[:, 3:11], out)
+    argument = (2 * values[3:11] - low - high) / (high - low)
+    np.testing.assert_allclose(lifted, np.cosh(12 * np.arccosh(-argument)), rtol=1e-10)
+    np.testing.assert_allclose(polynomial.eigenvalues(lifted), values[3:11], rtol=1e-10)
+
+
+def test_the_kernel_polynomial_counts_eigenvalues(network, spectrum):
+    counter = kernel_polynomial_count(network, spectral_bound(network), 100)
+    for rank in (100, 450, 800):
+        edge = (spectrum[rank - 1] + spectrum[rank]) / 2
+        # Eight random vectors: the trace of a projector of rank m scatters by
+        # sqrt(2 m / 8) at most; the kernel's width adds a few states.
+        assert abs(counter.below(edge) - rank) < 3 * np.sqrt(rank / 4) + 5
+    assert counter.below(counter.edge(200)) == pytest.approx(200, abs=0.5)
+
+
+@pytest.mark.parametrize("method", ["filtered", "slepc", "dense"])
+def test_methods_agree_with_dense_lapack(network, spectrum, method):
+    modes = lowest_modes(network, count=25, method=method)
+    np.testing.assert_allclose(modes.values, spectrum[:25], atol=EXACT * spectrum[-1])
+    assert modes.certified and modes.zero_modes == 3
+    assert modes.residuals.max() < 1e-8
+    gram = modes.vectors.T @ modes.vectors
+    np.testing.assert_allclose(gram, np.eye(25), atol=1e-10)
+    assert np.abs(network.null_space.T @ modes.vectors).max() < 1e-10
+    images = network.local_rows() @ modes.vectors
+    residuals = np.linalg.norm(images - modes.vectors * modes.values, axis=0) / modes.values
+    np.testing.assert_allclose(residuals, modes.residuals, atol=1e-10)
+
+
+@pytest.mark.parametrize("method", ["filtered", "slepc", "dense"])
+def test_all_modes_below_an_edge(network, spectrum, method):
+    edge = (spectrum[16] + spectrum[17]) / 2
+    modes = lowest_modes(network, below=edge, method=method)
+    np.testing.assert_allclose(modes.values, spectrum[:17], atol=EXACT * spectrum[-1])
+    assert modes.complete_below >= edge or modes.complete_below > spectrum[16]
+    assert len(lowest_modes(network, below=spectrum[0] / 2, method=method).values) == 0
+
+
+def test_the_edge_of_the_certificate_lies_in_a_gap(network, spectrum):
+    modes = lowest_modes(network, count=10)
+    position = np.searchsorted(spectrum, modes.complete_below)
+    assert position >= 10
+    assert modes.complete_below - spectrum[position - 1] > 1e-7 * spectrum[position]
+    assert spectrum[position] - modes.complete_below > 1e-7 * spectrum[position]
+
+
+@pytest.mark.parametrize(
+    ("kind", "cells", "count", "multiplicity"),
+    [("triangular", 12, 25, 12), ("fcc", 5, 133, 48), ("hypercubic", 5, 30, 48)],
+)
+def test_degenerate_lattices_come_out_complete(comm_self, kind, cells, count, multiplicity):
+    lattice = SpringLattice(kind, cells)
+    exact = lattice.exact_eigenvalues()
+    assert len(exact) == lattice.n * lattice.d
+    assert np.abs(exact[: lattice.d]).max() < 1e-12
+    exact = exact[lattice.d :]
+    # The request ends inside a multiplet with more copies than the block of 8 meets at once.
+    assert np.sum(np.abs(exact - exact[count - 1]) < 1e-9) == multiplicity
+    modes = lowest_modes(lattice.operator(comm_self), count=count)
+    np.testing.assert_allclose(modes.values, exact[:count], atol=EXACT * exact[-1])
+    assert modes.certified and modes.solver["method"] == "filtered_lanczos"
+    assert modes.solver["rounds"] > 1
+
+
+def test_a_missing_mode_is_noticed_and_found(network, spectrum, monkeypatch):
+    from glassmodes.spectra import eigenmodes as module
+
+    honest = module.filtered_lanczos
+    calls = []
+
+    def forgetful(operator, target, **options):
+        pairs = honest(operator, target, **options)
+        if not calls:  # the first answer loses its fifth mode
+            keep = np.arange(len(pairs.values)) != 4
+            pairs.values, pairs.residuals = pairs.values[keep], pairs.residuals[keep]
+            pairs.vectors = pairs.vectors[:, keep]
+        calls.append(target)
+        return pairs
+
+    monkeypatch.setattr(module, "filtered_lanczos", forgetful)
+    modes = lowest_modes(network, count=20)
+    assert len(calls) == 2
+    np.testing.assert_allclose(modes.values, spectrum[:20], atol=EXACT * spectrum[-1])
+    calls.clear()
+    lossy = lowest_modes(network, count=20, certificate=False)
+    assert not lossy.certified
+    assert not np.allclose(lossy.values, spectrum[:20], atol=1e-6)
+
+
+def test_zero_modes_beyond_the_known_ones_are_counted_and_left_out(comm_self):
+    chain = sp.diags([-1.0, 2.0, -1.0], [-1, 0, 1], shape=(500, 500)).tolil()
+    chain[0, 0] = chain[499, 499] = 1.0  # free ends: one zero mode
+    free = sp.block_diag([chain, sp.csr_matrix((3, 3))])  # and three more
+    exact = 2 - 2 * np.cos(np.pi * np.arange(1, 13) / 500)
+    modes = lowest_modes(MatrixOperator(comm_self, free), count=12)
+    assert modes.zero_modes == 4
+    np.testing.assert_allclose(modes.values, exact, atol=EXACT * 4)
+
+
+def test_negative_eigenvalues_are_kept(comm_self):
+    operator = disordered_operator(comm_self, 200, 3, 2, signed=True)
+    operator.null_space = translation_vectors(operator)
+    exact = np.linalg.eigvalsh(operator.local_rows().toarray())
+    assert exact[0] < -1
+    modes = lowest_modes(operator, count=10)
+    np.testing.assert_allclose(modes.values, exact[:10], atol=EXACT * abs(exact).max())
+
+
+def test_inertia_counts_what_lapack_counts(network, spectrum):
+    for edge in (0.5 * spectrum[0], (spectrum[99] + spectrum[100]) / 2):
+        assert count_below(network, edge)[0] == 3 + np.sum(spectrum < edge)
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"count": 0}, "at least 1"),
+        ({"count": -3}, "at least 1"),
+        ({"count": 10_000}, "there are only 897"),
+        ({"below": -1.0}, "positive"),
+        ({}, "either"),
+        ({"count": 3, "below": 1.0}, "either"),
+        ({"count": 3, "method": "fltered"}, "did you mean 'filtered'"),
+    ],
+)
+def test_requests_without_sense_are_refused(network, request_, message):
+    with pytest.raises(InputError, match=message):
+        lowest_modes(network, **request_)
