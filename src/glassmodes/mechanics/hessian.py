@@ -138,9 +138,8 @@ def _diagonal(inter: PairInteractions, k_pcc: np.ndarray, first: int, last: int)
     diagonal = np.empty((last - first, inter.d, inter.d))
     for a in range(inter.d):
         for b in range(a + 1):
-            entry = sum(
-                np.bincount(end, weights=k_pcc[:, a, b], minlength=inter.n)
-                for end in (inter.i, inter.j)
-            )
+            entry = np.zeros(inter.n)
+            for end in (inter.i, inter.j):
+                entry += np.bincount(end, weights=k_pcc[:, a, b], minlength=inter.n)
             diagonal[:, a, b] = diagonal[:, b, a] = entry[first:last]
     return diagonal

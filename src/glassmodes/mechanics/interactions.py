@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from glassmodes.errors import InputError, SampleError
 
 if TYPE_CHECKING:
-    from glassmodes.models import Model
+    from glassmodes.models import Model, PairPotential
     from glassmodes.sample import Sample
 
 OVERLAP = 0.1
@@ -184,18 +184,17 @@ def pair_vectors(sample: Sample, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     return vector
 
 
-def _model_of(sample: Sample, model: Model | None) -> Model | None:
-    if model is None and sample.model:
-        from glassmodes.models import from_spec
+def _model_of(sample: Sample, model: Model | None) -> PairPotential | None:
+    from glassmodes.models import PairPotential, from_spec
 
+    if model is None and sample.model:
         model = from_spec(sample.model)
-    kind = getattr(model, "kind", "pair")
-    if kind != "pair":
-        raise InputError(f"mechanics knows pair models only, this model is of kind {kind!r}")
+    if model is not None and not isinstance(model, PairPotential):
+        raise InputError(f"mechanics knows pair models only, this one is of kind {model.kind!r}")
     return model
 
 
-def _pairs_of_model(sample: Sample, model: Model, order: int) -> tuple[np.ndarray, ...]:
+def _pairs_of_model(sample: Sample, model: PairPotential, order: int) -> tuple[np.ndarray, ...]:
     from glassmodes.kernels.neighbours import find_pairs
 
     model.check(sample)

@@ -23,12 +23,7 @@ from glassmodes.observables.debye import debye_frequency
 if TYPE_CHECKING:
     from glassmodes.observables.harmonic import HarmonicSystem
 
-_DIRECTIONAL = {
-    "shear_modulus": "shear_modulus_by_direction",
-    "born_shear_modulus": "born_shear_modulus_by_direction",
-    "non_affine_force_squared_mean": "non_affine_force_squared_by_direction",
-}
-"""Names of the means over directions and, in records, of their values by direction."""
+_DIRECTIONAL = ("shear_modulus", "born_shear_modulus", "non_affine_force_squared_mean")
 
 
 @dataclass(frozen=True)
@@ -83,7 +78,7 @@ class ModuliResult:
         }
         for name, values in self.by_direction.items():
             record[name] = off_diagonal_mean(values)
-            record[_DIRECTIONAL[name]] = values
+            record[f"{name}_by_direction"] = values
         record |= {
             "bulk_modulus": self.elastic.bulk,
             "elastic_tensor": self.elastic.elastic_tensor,
@@ -98,7 +93,7 @@ class ModuliResult:
     def to_json(self) -> dict[str, Any]:
         """Return the same as plain numbers and lists, with null for what does not exist."""
         record = self.to_record()
-        by_direction = {name: record.pop(key) for name, key in _DIRECTIONAL.items()}
+        by_direction = {name: record.pop(f"{name}_by_direction") for name in _DIRECTIONAL}
         answer: dict[str, Any] = {name: _plain(value) for name, value in record.items()}
         answer["by_direction"] = {name: _plain(value) for name, value in by_direction.items()}
         return answer
