@@ -132,7 +132,8 @@ class HarmonicSystem:
             raise SampleError(
                 "not_at_minimum",
                 f"the sample is not at a minimum: max_force / typical contact force is "
-                f"{ratio:.1e}, at most {MINIMUM_TOLERANCE:.0e} is accepted; run `glassmodes minimize` first",
+                f"{ratio:.1e}, at most {MINIMUM_TOLERANCE:.0e} is accepted; "
+                "run `glassmodes minimize` first",
                 force_ratio=float(ratio),
             )
         if ratio > MINIMUM_WARNING:

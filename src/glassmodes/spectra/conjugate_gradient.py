@@ -117,7 +117,8 @@ def _solve_block(operator, jacobi, right, width, tolerance, limit):
     p = source[:rows]
     p[:] = z
     steps = 0
-    for steps in range(1, limit + 1):
+    while True:
+        steps += 1
         target[:rows] = 0.0
         operator.accumulate(source, target, 1.0, 0.0)
         q = target[:rows]
@@ -131,15 +132,14 @@ def _solve_block(operator, jacobi, right, width, tolerance, limit):
         r -= q * step
         norms = np.sqrt(dots(r, r)) / scale
         if np.all(norms <= tolerance):
-            break
+            return operator.project(x)[:, :active], norms[:active], steps
+        if steps == limit:
+            raise SolverError(
+                f"conjugate gradients stopped at a residual of {norms.max():.1e} after {limit} "
+                f"iterations (wanted {tolerance:.0e})"
+            )
         z = operator.project(jacobi.apply(r))
         new = dots(r, z)
         p *= np.divide(new, rho, out=np.zeros_like(rho), where=rho != 0)
         p += z
         rho = new
-    else:
-        raise SolverError(
-            f"conjugate gradients stopped at a residual of {norms.max():.1e} after {limit} "
-            f"iterations (wanted {tolerance:.0e})"
-        )
-    return operator.project(x)[:, :active], norms[:active], steps

@@ -133,7 +133,6 @@ class BlockOperator(ABC):
         from petsc4py import PETSc
 
         rows = self.local_rows()
-        rows.sort_indices()
         integer = PETSc.IntType
         matrix = PETSc.Mat().createAIJ(
             size=((self.n_local, self.n), (self.n_local, self.n)),
@@ -235,4 +234,5 @@ def _global_columns(rows: sp.csr_matrix, halo: Halo, size: int) -> sp.csr_matrix
     sites = np.concatenate([np.arange(halo.first, halo.last), halo.ghosts])
     columns = (sites[:, None] * size + np.arange(size)).ravel()
     shape = (rows.shape[0], halo.n_sites * size)
-    return sp.csr_matrix((rows.data, columns[rows.indices], rows.indptr), shape=shape)
+    renumbered = sp.csr_matrix((rows.data, columns[rows.indices], rows.indptr), shape=shape)
+    return renumbered.sorted_indices()  # a copy: sorting in place would shuffle the owner's data
