@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from glassmodes.errors import InputError, SampleError
-from glassmodes.mechanics import forces
+from glassmodes.mechanics import born, forces, hessian, non_affine
 from glassmodes.mechanics.interactions import find_interactions
+from glassmodes.models import HarmonicSpheres
 from glassmodes.sample import Sample
 
 
@@ -94,3 +95,12 @@ def test_bonds_add_to_the_pairs_of_the_model(glass_3d):
     assert forces.energy(both) - forces.energy(plain) == pytest.approx(0.01, rel=1e-9)
     normal = plain.vector[5] / plain.distance[5]
     np.testing.assert_allclose(extra[plain.i[5]], 0.2 * normal, rtol=1e-9, atol=1e-12)
+
+
+def test_particles_out_of_reach_have_no_mechanics():
+    model = HarmonicSpheres(lengths=1.0)
+    inter = find_interactions(Sample([[1.0, 1], [4, 4], [7, 7]], [9.0, 9], model=model.spec()))
+    assert len(inter) == 0 and forces.energy(inter) == 0.0
+    assert forces.force_ratio(inter) == forces.typical_contact_force(inter) == 0.0
+    assert not forces.forces(inter).any() and not hessian.sparse(inter).toarray().any()
+    assert not non_affine.non_affine_block(inter).any() and not born.born_tensor(inter).any()

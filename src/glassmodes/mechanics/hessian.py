@@ -33,7 +33,7 @@ def edges(inter: PairInteractions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def stiffnesses(inter: PairInteractions) -> np.ndarray:
     """Return K = A2 r rᵀ + A1 I of every pair, (P, d, d)."""
     k_pcc = inter.vector[:, :, None] * (inter.A2[:, None] * inter.vector)[:, None, :]
-    k_pcc.reshape(len(inter), -1)[:, :: inter.d + 1] += inter.A1[:, None]
+    k_pcc.reshape(len(inter), inter.d**2)[:, :: inter.d + 1] += inter.A1[:, None]
     return k_pcc
 
 

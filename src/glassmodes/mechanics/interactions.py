@@ -12,16 +12,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 
 from glassmodes.errors import InputError, SampleError
-
-if TYPE_CHECKING:
-    from glassmodes.models import Model, PairPotential
-    from glassmodes.sample import Sample
+from glassmodes.kernels.neighbours import find_pairs
+from glassmodes.models import Model, PairPotential, from_spec
+from glassmodes.sample import Sample
 
 OVERLAP = 0.1
 """Pairs closer than this fraction of their interaction length are refused as overlapping."""
@@ -101,7 +99,8 @@ class PairInteractions:
 
     def scatter(self, values: np.ndarray) -> np.ndarray:
         """Add `values` (P, ...) to particle j and subtract them from particle i, (n, ...)."""
-        flat = np.ascontiguousarray(values, np.float64).reshape(len(self), -1)
+        columns = int(np.prod(values.shape[1:]))
+        flat = np.ascontiguousarray(values, np.float64).reshape(len(self), columns)
         return (self._incidence @ flat).reshape(self.n, *values.shape[1:])
 
     def difference(self, values: np.ndarray) -> np.ndarray:
@@ -185,8 +184,6 @@ def pair_vectors(sample: Sample, i: np.ndarray, j: np.ndarray) -> np.ndarray:
 
 
 def _model_of(sample: Sample, model: Model | None) -> PairPotential | None:
-    from glassmodes.models import PairPotential, from_spec
-
     if model is None and sample.model:
         model = from_spec(sample.model)
     if model is not None and not isinstance(model, PairPotential):
@@ -195,8 +192,6 @@ def _model_of(sample: Sample, model: Model | None) -> PairPotential | None:
 
 
 def _pairs_of_model(sample: Sample, model: PairPotential, order: int) -> tuple[np.ndarray, ...]:
-    from glassmodes.kernels.neighbours import find_pairs
-
     model.check(sample)
     reach = model.interaction_range(sample)
     edge = float(np.min(sample.box))
