@@ -96,9 +96,11 @@ def write_hdf5(path: str | os.PathLike, fill: Callable[[h5py.File], None]) -> No
 
     The file is composed in memory and written in one piece: HDF5 itself does
     not recover from a full disk, plain writes do.  Use it for files that fit in
-    memory with ease.
+    memory with ease.  The layout is that of HDF5 1.8, whose metadata carry
+    checksums: the library can loop for ever on a damaged file of the older one.
     """
-    with h5py.File(".", "w", driver="core", backing_store=False) as file:
+    layout = ("v108", "v108")
+    with h5py.File(".", "w", driver="core", backing_store=False, libver=layout) as file:
         fill(file)
         file.flush()
         image = file.id.get_file_image()

@@ -169,7 +169,7 @@ class Sample:
         provenance as JSON text.  The same sample always gives the same bytes.
         """
         self.validate()
-        group.attrs["format"] = FORMAT
+        group.attrs["format"] = np.bytes_(FORMAT)  # fixed length, so that bytes are reproducible
         group.attrs["format_version"] = FORMAT_VERSION
         particles = group.create_group("particles/all")
         box = particles.create_group("box")
@@ -227,10 +227,10 @@ class Sample:
         def fill(file: h5py.File) -> None:
             header = file.create_group("h5md")
             header.attrs["version"] = np.array([1, 1], dtype=np.int32)
-            header.create_group("author").attrs["name"] = "unknown"
+            header.create_group("author").attrs["name"] = np.bytes_("unknown")
             creator = header.create_group("creator")
-            creator.attrs["name"] = "glassmodes"
-            creator.attrs["version"] = __version__
+            creator.attrs["name"] = np.bytes_("glassmodes")
+            creator.attrs["version"] = np.bytes_(__version__)
             self.to_group(file)
 
         write_hdf5(path, fill)

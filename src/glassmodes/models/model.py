@@ -135,9 +135,9 @@ def _class_name(cls: type[Model]) -> str:
 
 def find_class(name: Any) -> type[Model]:
     """Return the model class of a name, or of ``"module:Class"``, which imports the module."""
-    if name in _CLASSES:
+    if isinstance(name, str) and name in _CLASSES:
         return _CLASSES[name]
-    module_name, colon, class_name = str(name).partition(":")
+    module_name, colon, class_name = name.partition(":") if isinstance(name, str) else ("",) * 3
     if not colon:
         raise InputError(
             f"unknown model class {name!r}; known are {', '.join(sorted(_CLASSES))}, or "
