@@ -143,6 +143,7 @@ def _number_row(
 
 def _distance(measured: float, error: float, paper: PaperValue) -> str:
     percent = 100.0 * (measured / paper.value - 1.0)
+    percent = 0.0 if abs(percent) < 0.05 else percent
     words = f"{percent:+.1f} % from the thesis"
     if math.isfinite(error) and error > 0:
         words += f" with our error at {100 * error / abs(paper.value):.1f} %"
@@ -218,12 +219,13 @@ def _exponent(paper: PaperValue, ensemble: dict[str, Any], tables) -> dict[str, 
     )
     sizes = f"the thesis used {PAPER_ENSEMBLE_SIZES[paper.dimension]}"
     if row["verdict"] == NOT_RESOLVED:
+        bound = "" if row["modes"] else " (the samples needed are a lower bound)"
         return {
             **base,
             **empty,
             "verdict": NOT_RESOLVED,
             "samples_needed": row["samples_needed"],
-            "explanation": f"{window}, {row['modes_needed']} needed; {sizes}",
+            "explanation": f"{window}, {row['modes_needed']} needed{bound}; {sizes}",
         }
     measured, error = row["exponent"], row["exponent_error"]
     reasons = [window]
@@ -300,11 +302,7 @@ def _participation_row(row: dict[str, Any], ensembles: list[dict[str, Any]]) -> 
     d = row["dimension"]
     expected = _logarithmic_slope(row["sizes"]) if d == 2 else 0.0
     slope, error = row["slope"], row["slope_error"]
-    window = (
-        f"mean N e = {row['values'].replace(' ', ' and ')} at N = "
-        f"{row['sizes'].replace(' ', ' and ')} from {row['counts'].replace(' ', ' and ')} modes "
-        f"below w = {row['window_upper']:.3g}"
-    )
+    window = _participation_words(row)
     if slope is None:
         verdict = NOT_RESOLVED
         spread = "unknown" if error is None else f"{error:.2f}"
@@ -338,6 +336,19 @@ def _participation_row(row: dict[str, Any], ensembles: list[dict[str, Any]]) -> 
         "samples_needed": row["samples_needed"] if slope is None else None,
         "explanation": window,
     }
+
+
+def _participation_words(row: dict[str, Any]) -> str:
+    """Return mean N e, its error and the modes behind it for every size."""
+    names = ("sizes", "values", "errors", "counts")
+    columns = zip(*(row[name].split() for name in names), strict=True)
+    parts = [
+        f"N e = {value} +- {error} at N = {size} ({count} modes)"
+        if value != "nan"
+        else f"no mode at N = {size}"
+        for size, value, error, count in columns
+    ]
+    return f"below w = {row['window_upper']:.3g}: " + ", ".join(parts)
 
 
 def _logarithmic_slope(sizes: str) -> float:

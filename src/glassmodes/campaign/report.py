@@ -132,7 +132,8 @@ def limits_in_words(tables: dict[str, list[dict[str, Any]]]) -> list[str]:
             sentences.append(
                 f"{r['ensemble']}: the exponent of D(ω) is not fitted. {r['modes']} modes lie "
                 f"below ω* = {r['window_upper']:.3g} and {r['modes_needed']} are needed, "
-                f"which takes about {r['samples_needed']:,} samples instead of {r['samples']:,}."
+                f"which takes {'about' if r['modes'] else 'at least'} "
+                f"{r['samples_needed']:,} samples instead of {r['samples']:,}."
             )
         if r["window_set_by"] == "complete":
             sentences.append(

@@ -30,16 +30,17 @@ FIGURES: dict[str, FigureSpec] = {
     "preparation": FigureSpec(
         preparation.draw_preparation,
         "The glasses",
-        "Inherent-structure energy, pressure and residual force of every accepted sample. The "
-        "force is the largest component of a net force over the typical contact force; the line "
-        "is the bound of the preparation.",
+        "Every accepted sample: drift of the liquid's energy before the quench in standard "
+        "errors, inherent-structure energy and pressure (numbers are the means, bars the "
+        "medians), largest net force over the typical contact force with the bound that the "
+        "preparation must reach.",
     ),
     "density_of_states": FigureSpec(
         vibrations.draw_density_of_states,
         "Vibrational density of states",
         "Reduced density of states in windows that are complete in every sample; errors from "
-        "resampled glasses. Dashed: Debye level of the measured moduli. Ticks at the top: lowest "
-        "transverse phonon. Grey: slope of an omega^4 law.",
+        "resampled glasses. Dashed: Debye level of the measured moduli. Triangles at the top: "
+        "lowest transverse phonon. Grey: slope of an omega^4 law.",
     ),
     "cumulative": FigureSpec(
         vibrations.draw_cumulative,
@@ -51,7 +52,7 @@ FIGURES: dict[str, FigureSpec] = {
         vibrations.draw_participation,
         "Participation of modes",
         "Running average of the number of participating particles N e. Localised modes collapse "
-        "onto one curve for all N, extended ones grow with N. Ticks at the top: lowest "
+        "onto one curve for all N, extended ones grow with N. Triangles at the top: lowest "
         "transverse phonon.",
     ),
     "exponent_scan": FigureSpec(

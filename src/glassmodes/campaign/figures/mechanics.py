@@ -9,21 +9,28 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from glassmodes.campaign.figures.series import (
+    by_protocol,
+    error_bars,
+    members,
+    rows_by_ensemble,
+)
 from glassmodes.campaign.figures.style import (
     COLOURS,
     GUIDE,
     MARKERS,
     Look,
     dimension_panels,
+    finish_panels,
+    label_logarithmic,
+    legend_above,
+    letter,
     looks,
     panels,
     say_empty,
 )
-from glassmodes.campaign.figures.vibrations import error_bars, rows_by_ensemble
 from glassmodes.campaign.paper_values import PAPER_VALUES
 from glassmodes.campaign.table_files import column, read_table
-
-MODULUS_LABEL = r"shear modulus $\mu$  [$\epsilon/\lambda^d$]"
 
 
 def draw_shear_modulus(results: Path) -> Figure:
@@ -33,39 +40,31 @@ def draw_shear_modulus(results: Path) -> Figure:
     style = looks(ensembles)
     figure, axes = dimension_panels(ensembles)
     for d, ax in axes.items():
-        ax.set(yscale="log", xlabel=MODULUS_LABEL, ylabel=r"$P(\mu)$")
-        drawn = False
-        for e in (e for e in ensembles if e["dimension"] == d):
-            rows = [r for r in data[e["ensemble"]] if r["draws"] > 0]
-            if not rows:
-                continue
-            drawn = True
-            look = style[e["ensemble"]]
+        unit = rf"$\epsilon/\lambda^{d}$"
+        ax.set(yscale="log", xlabel=rf"shear modulus $\mu$  [{unit}]")
+        ax.set_ylabel(rf"$P(\mu)$  [$\lambda^{d}/\epsilon$]")
+        for e, every in members(ensembles, data, d):
+            rows = [r for r in every if r["draws"] > 0]
             value, bars = error_bars(rows, "probability_density")
-            ax.errorbar(column(rows, "shear_modulus"), value, bars, **look.points)
-        for paper in PAPER_VALUES:
-            if paper.quantity == "shear_modulus" and paper.dimension == d and drawn:
-                ax.axvline(paper.value, color=GUIDE, ls="--", lw=1.0, label="thesis")
-        if drawn:
-            ax.legend(loc="upper left")
+            x = column(rows, "shear_modulus")
+            ax.errorbar(x, value, bars, **style[e["ensemble"]].points)
+        if ax.lines:
+            for paper in PAPER_VALUES:
+                if (paper.quantity, paper.dimension) == ("shear_modulus", d):
+                    ax.axvline(paper.value, color=GUIDE, ls="--", lw=1.0, label="thesis")
         else:
             say_empty(ax, "no moduli")
+    finish_panels(axes)
     return figure
 
 
 def draw_moduli_by_ensemble(results: Path) -> Figure:
     """Mean shear modulus and Debye frequency of every ensemble beside the thesis' values."""
-    ensembles = sorted(
-        read_table(results, "ensembles"),
-        key=lambda e: (e["dimension"], e["protocol"], e["particles"]),
-    )
-    shear = {
-        r["ensemble"]: r
-        for r in read_table(results, "moduli_means")
-        if r["quantity"] == "shear_modulus"
-    }
+    ensembles = by_protocol(read_table(results, "ensembles"))
+    means = read_table(results, "moduli_means")
+    shear = {r["ensemble"]: r for r in means if r["quantity"] == "shear_modulus"}
     style = looks(ensembles)
-    figure, (left, right) = panels(2)
+    figure, (left, right) = panels(2, sharey=True)
     figure.set_size_inches(8.2, 0.9 + 0.42 * max(len(ensembles), 3))
     places = np.arange(len(ensembles))[::-1]
     for place, e in zip(places, ensembles, strict=True):
@@ -77,11 +76,13 @@ def draw_moduli_by_ensemble(results: Path) -> Figure:
         if e["debye_frequency"] is not None:
             _interval(right, place, e["debye_frequency"], e["debye_frequency_error"], look)
             _paper_bar(right, place, "debye_frequency", e)
-    names = [f"{e['dimension']}D, {style[e['ensemble']].label}" for e in ensembles]
-    for ax in (left, right):
-        ax.set_ylim(-0.6, len(ensembles) - 0.4)
+    left.set_ylim(-0.6, len(ensembles) - 0.4)
+    left.set_yticks(places, [f"{e['dimension']}D, {style[e['ensemble']].label}" for e in ensembles])
+    for k, ax in enumerate((left, right)):
+        ax.use_sticky_edges = False
+        ax.autoscale_view(scaley=False)
         ax.tick_params(axis="y", which="minor", left=False, right=False)
-        ax.set_yticks(places, names if ax is left else [""] * len(names))
+        ax.set_title(letter(k), loc="left", fontweight="bold")
     left.set_xlabel(r"shear modulus $G$  [$\epsilon/\lambda^d$]")
     right.set_xlabel(r"Debye frequency $\omega_D$  [$\sqrt{\epsilon/m}/\lambda$]")
     return figure
@@ -113,37 +114,37 @@ def _paper_bar(ax: Axes, place: float, quantity: str, ensemble: dict[str, Any]) 
 
 def draw_disorder_parameter(results: Path) -> Figure:
     """``gamma(N)`` against ``N``, one series per group of ensembles."""
-    rows = sorted(read_table(results, "shear_modulus"), key=lambda r: r["particles"])
-    ensembles = {e["ensemble"]: e for e in read_table(results, "ensembles")}
-    figure, (ax,) = panels(1)
-    figure.set_size_inches(4.2, 3.3)
-    ax.set(xscale="log", xlabel="particles $N$")
-    ax.set_ylabel(r"$\gamma(N)=N(\Delta\mu/\langle\mu\rangle)^2$")
+    ensembles = by_protocol(read_table(results, "ensembles"))
+    rows = {r["ensemble"]: r for r in read_table(results, "shear_modulus")}
     groups: dict[str, list[dict[str, Any]]] = {}
-    for r in rows:
-        groups.setdefault(r["group"], []).append(r)
-    firsts = [ensembles[g[0]["ensemble"]] for g in groups.values()]
-    order = sorted(
-        range(len(firsts)), key=lambda k: (firsts[k]["dimension"], firsts[k]["protocol"])
-    )
-    members = list(groups.values())
-    for m, k in enumerate(order):
-        series, first = members[k], firsts[k]
-        slow = first["cooling_rate"] is not None
-        value, bars = error_bars(series, "disorder_parameter")
+    for e in ensembles:
+        if e["ensemble"] in rows:
+            groups.setdefault(e["group"], []).append(e)
+    figure, (ax,) = panels(1)
+    figure.set_size_inches(4.4, 3.9)
+    ax.set(xscale="log", xlabel="particles $N$")
+    ax.set_ylabel(r"$\gamma(N)=N\,(\Delta\mu/\langle\mu\rangle)^2$")
+    for k, series in enumerate(groups.values()):
+        first, slow = series[0], series[0]["cooling_rate"] is not None
+        values = [rows[e["ensemble"]] for e in series]
+        value, bars = error_bars(values, "disorder_parameter")
+        colour = COLOURS[k % len(COLOURS)]
         ax.errorbar(
-            column(series, "particles"),
+            column(values, "particles"),
             value,
             bars,
-            color=COLOURS[m % len(COLOURS)],
-            marker=MARKERS[m % len(MARKERS)],
-            markerfacecolor="white" if slow else COLOURS[m % len(COLOURS)],
+            color=colour,
+            marker=MARKERS[k % len(MARKERS)],
+            markerfacecolor="white" if slow else colour,
             linestyle="-" if len(series) > 1 else "none",
+            linewidth=0.9,
             label=f"{first['dimension']}D" + (", slowly cooled" if slow else ", quench"),
         )
-    if rows:
+    if groups:
         ax.set_ylim(bottom=0)
-        ax.legend(loc="best")
+        ax.margins(x=0.08)
+        label_logarithmic(ax.xaxis)
+        legend_above(ax, "")
     else:
         say_empty(ax, "no moduli")
     return figure
@@ -157,20 +158,15 @@ def draw_dipole_stiffness(results: Path) -> Figure:
     style = looks(ensembles)
     figure, axes = dimension_panels(ensembles)
     for d, ax in axes.items():
-        ax.set(xscale="log", yscale="log", ylabel=r"$P(\kappa)$")
+        ax.set(xscale="log", yscale="log", ylabel=r"$P(\kappa)$  [$\lambda^2/\epsilon$]")
         ax.set_xlabel(r"dipole stiffness $\kappa$  [$\epsilon/\lambda^2$]")
-        drawn = False
-        for e in (e for e in ensembles if e["dimension"] == d):
-            rows = [r for r in data[e["ensemble"]] if r["dipoles"] > 0]
-            if not rows:
-                continue
-            drawn = True
+        for e, every in members(ensembles, data, d):
+            rows = [r for r in every if r["dipoles"] > 0]
             look = style[e["ensemble"]]
             value, bars = error_bars(rows, "probability_density")
             ax.errorbar(column(rows, "stiffness"), value, bars, **look.points)
             ax.axvline(means[e["ensemble"]], color=look.colour, ls=":", lw=1.0)
-        if drawn:
-            ax.legend(loc="lower center")
-        else:
+        if not ax.lines:
             say_empty(ax, "no dipole responses")
+    finish_panels(axes)
     return figure

@@ -3,59 +3,80 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from glassmodes.campaign.figures.style import GUIDE, looks, panels, say_empty
-from glassmodes.campaign.figures.vibrations import rows_by_ensemble
+from glassmodes.campaign.figures.series import by_protocol, rows_by_ensemble
+from glassmodes.campaign.figures.style import GUIDE, letter, looks, panels, say_empty
 from glassmodes.campaign.table_files import column, read_table
 
 FORCE_BOUND = 1e-10
 """Largest net force component over the typical contact force that preparation accepts."""
 
 _PANELS = (
-    ("energy_per_particle", r"energy per particle  [$\epsilon$]", False),
-    ("pressure", r"pressure  [$\epsilon/\lambda^d$]", False),
-    ("force_ratio", "largest force / contact force", True),
+    ("equilibration_drift", "drift of the liquid's energy\n[standard errors]", "plain"),
+    ("energy_per_particle", "energy per particle,\ndeviation from its mean [%]", "deviation"),
+    ("pressure", "pressure,\ndeviation from its mean [%]", "deviation"),
+    ("force_ratio", "largest net force /\ntypical contact force", "logarithmic"),
 )
 
 
 def draw_preparation(results: Path) -> Figure:
-    """Energy, pressure and residual force of all accepted samples by ensemble."""
-    ensembles = sorted(
-        read_table(results, "ensembles"),
-        key=lambda e: (e["dimension"], e["protocol"], e["particles"]),
-    )
+    """Equilibration, energy, pressure and residual force of all accepted samples."""
+    ensembles = by_protocol(read_table(results, "ensembles"))
     samples = rows_by_ensemble(read_table(results, "samples"))
     style = looks(ensembles)
-    figure, axes = panels(len(_PANELS))
-    figure.set_size_inches(10.2, 1.0 + 0.45 * max(len(ensembles), 3))
-    rng = np.random.default_rng(0)
+    figure, axes = panels(len(_PANELS), sharey=True)
+    figure.set_size_inches(11.5, 1.2 + 0.45 * max(len(ensembles), 3))
     places = np.arange(len(ensembles))[::-1]
-    for ax, (name, label, logarithmic) in zip(axes, _PANELS, strict=True):
+    rng = np.random.default_rng(0)
+    for k, (ax, (name, label, kind)) in enumerate(zip(axes, _PANELS, strict=True)):
         ax.set_xlabel(label)
-        drawn = False
+        ax.set_title(letter(k), loc="left", fontweight="bold")
         for place, e in zip(places, ensembles, strict=True):
             rows = [r for r in samples[e["ensemble"]] if r["status"] == "ok"]
             values = column(rows, name)
-            values = values[np.isfinite(values) & ((values > 0) | (not logarithmic))]
-            if values.size == 0:
-                continue
-            drawn = True
-            look = style[e["ensemble"]]
-            height = place + rng.uniform(-0.22, 0.22, values.size)
-            ax.plot(values, height, ".", color=look.colour, ms=3, alpha=0.5, mew=0)
-            middle = np.median(values)
-            ax.plot([middle, middle], [place - 0.36, place + 0.36], color="black", lw=1.2)
-        if logarithmic:
-            ax.axvline(FORCE_BOUND, color=GUIDE, ls="--", lw=1.0)
-            if drawn:
-                ax.set_xscale("log")
-        if not drawn:
+            values = values[np.isfinite(values) & ((values > 0) | (kind != "logarithmic"))]
+            if values.size:
+                colour = style[e["ensemble"]].colour
+                _strip(ax, place, values, kind, colour, rng)
+        if not ax.lines:
             say_empty(ax, "not recorded")
-        ax.set_ylim(-0.6, len(ensembles) - 0.4)
+        elif kind == "logarithmic":
+            ax.set_xscale("log")
+            ax.axvline(FORCE_BOUND, color=GUIDE, ls="--", lw=1.0)
         ax.tick_params(axis="y", which="minor", left=False, right=False)
-        names = [f"{e['dimension']}D, {style[e['ensemble']].label}" for e in ensembles]
-        ax.set_yticks(places, names if ax is axes[0] else [""] * len(names))
+    axes[0].set_ylim(-0.6, len(ensembles) - 0.3)
+    names = [f"{e['dimension']}D, {style[e['ensemble']].label}" for e in ensembles]
+    axes[0].set_yticks(places, names)
     return figure
+
+
+def _strip(
+    ax: Axes,
+    place: float,
+    values: NDArray[np.float64],
+    kind: str,
+    colour: str,
+    rng: np.random.Generator,
+) -> None:
+    """Draw one dot per sample with the median; a deviation carries its mean as a number."""
+    options: dict[str, Any] = {"color": colour, "ms": 3.2, "alpha": 0.5, "mew": 0}
+    if kind == "deviation":
+        mean = values.mean()
+        values = 100.0 * (values - mean) / (abs(mean) or 1.0)
+        ax.annotate(
+            f"{mean:.4g}",
+            (0.985, place + 0.3),
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="center",
+            fontsize=7.5,
+        )
+    ax.plot(values, place + rng.uniform(-0.2, 0.2, values.size), ".", **options)
+    middle = np.median(values)
+    ax.plot([middle, middle], [place - 0.32, place + 0.32], color="black", lw=1.2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -10,26 +9,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from glassmodes.campaign.figures.style import GUIDE, dimension_panels, looks, say_empty
+from glassmodes.campaign.figures.series import error_bars, members, rows_by_ensemble
+from glassmodes.campaign.figures.style import (
+    GUIDE,
+    dimension_panels,
+    finish_panels,
+    looks,
+    say_empty,
+)
 from glassmodes.campaign.table_files import column, read_table
 
-FREQUENCY_LABEL = r"frequency $\omega$  [$\sqrt{\epsilon/m}/\lambda$]"
-
-
-def rows_by_ensemble(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Group table rows by their ensemble, order kept."""
-    groups = defaultdict(list)
-    for r in rows:
-        groups[r["ensemble"]].append(r)
-    return groups
-
-
-def error_bars(rows: list[dict[str, Any]], name: str):
-    """Return value and the distances to the ends of its interval, shape ``(2, n)``."""
-    value = column(rows, name)
-    below = np.clip(value - column(rows, f"{name}_low"), 0, None)
-    above = np.clip(column(rows, f"{name}_high") - value, 0, None)
-    return value, np.nan_to_num(np.stack([below, above]))
+FREQUENCY_LABEL = r"frequency $\omega$  [$\omega_0=\sqrt{\epsilon/m}/\lambda$]"
+NO_MODES = "no modes in the\ncomplete window"
 
 
 def mark_phonon(ax: Axes, ensemble: dict[str, Any], colour: str) -> None:
@@ -37,12 +28,11 @@ def mark_phonon(ax: Axes, ensemble: dict[str, Any], colour: str) -> None:
     if ensemble["first_phonon_frequency"] is not None:
         ax.plot(
             [ensemble["first_phonon_frequency"]],
-            [1.0],
+            [0.97],
             marker="v",
             color=colour,
             markersize=6,
             transform=ax.get_xaxis_transform(),
-            clip_on=False,
             linestyle="none",
         )
 
@@ -55,41 +45,39 @@ def draw_density_of_states(results: Path) -> Figure:
     figure, axes = dimension_panels(ensembles)
     for d, ax in axes.items():
         ax.set(xscale="log", yscale="log", xlabel=FREQUENCY_LABEL)
-        ax.set_ylabel(r"$D(\omega)/\omega" + (f"^{d - 1}$" if d > 2 else "$"))
-        lowest: list[tuple[float, float]] = []
-        for e in (e for e in ensembles if e["dimension"] == d):
-            rows = [r for r in data[e["ensemble"]] if r["modes"] > 0]
+        power = f"^{d - 1}" if d > 2 else ""
+        ax.set_ylabel(rf"$D(\omega)/\omega{power}$  [$\omega_0^{{-{d}}}$]")
+        drawn: list[tuple[float, float]] = []
+        for e, every in members(ensembles, data, d):
+            rows = [r for r in every if r["modes"] > 0]
             if not rows:
                 continue
             look = style[e["ensemble"]]
             value, bars = error_bars(rows, "reduced_density")
             x = column(rows, "frequency")
             ax.errorbar(x, value, bars, **look.points)
-            level = rows[0]["debye_level"]
-            if level is not None:
-                ax.axhline(level, color=look.colour, linestyle="--", linewidth=0.9)
+            if rows[0]["debye_level"] is not None:
+                ax.axhline(rows[0]["debye_level"], color=look.colour, ls="--", lw=0.9)
             mark_phonon(ax, e, look.colour)
-            lowest.extend(zip(x, value, strict=True))
-        if not lowest:
-            say_empty(ax, "no modes in the\ncomplete window")
-            continue
-        _guide(ax, np.array(lowest), 4 - (d - 1))
-        ax.legend(loc="lower right")
+            drawn.extend(zip(x, value, strict=True))
+        if drawn:
+            _guide(ax, np.array(drawn), 4 - (d - 1))
+        else:
+            say_empty(ax, NO_MODES)
+    finish_panels(axes)
     return figure
 
 
 def _guide(ax: Axes, points: np.ndarray, slope: int) -> None:
-    """Draw a line of the law's slope to the left of and above the lowest points."""
-    order = np.argsort(points[:, 0])
-    x, y = points[order].T
+    """Draw a line of the law's slope above the lowest points."""
+    x, y = points[np.argsort(points[:, 0])].T
     span = np.array([x[0], x[0] * (x[-1] / x[0]) ** 0.4])
-    anchor = np.exp(np.mean(np.log(y[: max(3, len(y) // 5)])))
+    anchor = 3.0 * np.exp(np.mean(np.log(y[: max(3, len(y) // 5)])))
     centre = np.sqrt(span[0] * span[1])
-    line = 3.0 * anchor * (span / centre) ** slope
-    ax.plot(span, line, color=GUIDE, linewidth=1.5, zorder=1)
+    ax.plot(span, anchor * (span / centre) ** slope, color=GUIDE, linewidth=1.5, zorder=1)
     ax.annotate(
         r"$D\sim\omega^4$",
-        (centre, 3.0 * anchor),
+        (centre, anchor),
         xytext=(-4, 6),
         textcoords="offset points",
         ha="right",
@@ -106,26 +94,22 @@ def draw_cumulative(results: Path) -> Figure:
     figure, axes = dimension_panels(ensembles)
     for d, ax in axes.items():
         ax.set(xscale="log", yscale="log", xlabel=FREQUENCY_LABEL)
-        ax.set_ylabel(r"$F(\omega)/\omega^5$")
-        drawn = False
-        for e in (e for e in ensembles if e["dimension"] == d):
-            rows = [r for r in data[e["ensemble"]] if r["modes"] >= 3]
+        ax.set_ylabel(r"$F(\omega)/\omega^5$  [$\omega_0^{-5}$]")
+        for e, every in members(ensembles, data, d):
+            rows = [r for r in every if r["modes"] >= 3]
             if not rows:
                 continue
-            drawn = True
             look = style[e["ensemble"]]
             x, y = column(rows, "frequency"), column(rows, "reduced_cumulative")
-            low = column(rows, "reduced_cumulative_low")
+            low = np.maximum(column(rows, "reduced_cumulative_low"), 0.2 * y.min())
             high = column(rows, "reduced_cumulative_high")
-            floor = y[y > 0].min() * 0.2
-            ax.fill_between(x, np.maximum(low, floor), high, color=look.colour, alpha=0.18, lw=0)
+            ax.fill_between(x, low, high, color=look.colour, alpha=0.18, lw=0)
             ax.plot(x, y, color=look.colour, label=look.label, ls="--" if look.faded else "-")
             if windows.get(e["ensemble"]) is not None:
                 ax.axvline(windows[e["ensemble"]], color=look.colour, ls=":", lw=1.0)
-        if drawn:
-            ax.legend(loc="best")
-        else:
-            say_empty(ax, "no modes in the\ncomplete window")
+        if not ax.lines:
+            say_empty(ax, NO_MODES)
+    finish_panels(axes)
     return figure
 
 
@@ -138,21 +122,15 @@ def draw_participation(results: Path) -> Figure:
     for d, ax in axes.items():
         ax.set(xscale="log", yscale="log", xlabel=FREQUENCY_LABEL)
         ax.set_ylabel(r"participation number $N\bar{e}$")
-        drawn = False
-        for e in (e for e in ensembles if e["dimension"] == d):
-            rows = data[e["ensemble"]]
-            if not rows:
-                continue
-            drawn = True
+        for e, rows in members(ensembles, data, d):
             look = style[e["ensemble"]]
             value, bars = error_bars(rows, "participation_number")
             ax.errorbar(column(rows, "frequency"), value, bars, **look.points)
             ax.axhline(e["particles"], color=look.colour, ls=":", lw=0.8)
             mark_phonon(ax, e, look.colour)
-        if drawn:
-            ax.legend(loc="lower right")
-        else:
-            say_empty(ax, "no modes in the\ncomplete window")
+        if not ax.lines:
+            say_empty(ax, NO_MODES)
+    finish_panels(axes)
     return figure
 
 
@@ -163,45 +141,35 @@ def draw_exponent_scan(results: Path) -> Figure:
     style = looks(ensembles)
     figure, axes = dimension_panels(ensembles)
     for d, ax in axes.items():
-        ax.set(xscale="log", xlabel=r"upper end of the window $\omega_*$")
+        ax.set(xscale="log", xlabel=r"upper end of the window $\omega_*$  [$\omega_0$]")
         ax.set_ylabel(r"exponent $s$ of $D\sim\omega^s$")
-        ax.axhline(4.0, color=GUIDE, lw=1.2)
-        ax.axhline(d - 1, color=GUIDE, lw=0.9, ls="--")
-        drawn = False
-        for e in (e for e in ensembles if e["dimension"] == d):
-            rows = data[e["ensemble"]]
-            if not rows:
-                continue
-            drawn = True
+        for e, rows in members(ensembles, data, d):
             look = style[e["ensemble"]]
             x, y = column(rows, "window_upper"), column(rows, "exponent")
             low, high = column(rows, "exponent_low"), column(rows, "exponent_high")
             ax.fill_between(x, low, high, color=look.colour, alpha=0.12, lw=0)
-            ax.plot(x, y, color=look.colour, alpha=0.55, lw=1.0)
+            ax.plot(x, y, color=look.colour, alpha=0.6, lw=1.0)
             inside = [r for r in rows if r["regime"] == "inside"]
             value, bars = error_bars(inside, "exponent")
             ax.errorbar(column(inside, "window_upper"), value, bars, **look.points)
-        if drawn:
+        if ax.lines:
             ax.set_ylim(0, 8)
-            ax.annotate(
-                "$\\omega^4$ law",
-                (0.98, 4.0),
-                xycoords=("axes fraction", "data"),
-                xytext=(0, 3),
-                textcoords="offset points",
-                ha="right",
-                color=GUIDE,
-            )
-            ax.annotate(
-                "Debye",
-                (0.98, d - 1),
-                xycoords=("axes fraction", "data"),
-                xytext=(0, 3),
-                textcoords="offset points",
-                ha="right",
-                color=GUIDE,
-            )
-            ax.legend(loc="upper right")
+            _level(ax, 4.0, r"$\omega^4$ law", "-")
+            _level(ax, d - 1.0, "Debye", "--")
         else:
             say_empty(ax, "too few modes in the\ncomplete window")
+    finish_panels(axes)
     return figure
+
+
+def _level(ax: Axes, value: float, words: str, line: str) -> None:
+    ax.axhline(value, color=GUIDE, lw=1.0, ls=line, zorder=1)
+    ax.annotate(
+        words,
+        (0.98, value),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+        color=GUIDE,
+    )
