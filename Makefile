@@ -27,8 +27,8 @@ test-serial: setup
 
 test-mpi: setup
 	$(PYTHON) -m pytest $(PYTEST_ARGS) tests/mpi
-	mpiexec -n 2 $(PYTHON) -m pytest $(PYTEST_ARGS) tests/mpi
-	mpiexec -n 3 $(PYTHON) -m pytest $(PYTEST_ARGS) tests/mpi
+	mpiexec -n 2 $(PYTHON) -m pytest --color=no $(PYTEST_ARGS) tests/mpi
+	mpiexec -n 3 $(PYTHON) -m pytest --color=no $(PYTEST_ARGS) tests/mpi
 
 check: setup  ## lint and type-check code, rules and profiles
 	$(PYTHON) -m ruff check .
