@@ -126,7 +126,7 @@ def filtered_lanczos(
     products = operator.products
     bound = bound or spectral_bound(operator)
     if cut is None:
-        cut = _place_cut(operator, target, bound)
+        cut = _place_cut(operator, target, bound, 0 if locked is None else locked.shape[1])
     space = operator.n - operator.null_space.shape[1] - (0 if locked is None else locked.shape[1])
     for attempt in range(_MAX_RECUTS):
         run = _Run(operator, target, locked, bound, cut, tolerance, seed + attempt, space)
@@ -148,12 +148,13 @@ def filtered_lanczos(
     )
 
 
-def _place_cut(operator: BlockOperator, target: Target, bound: SpectralBound) -> float:
+def _place_cut(operator: BlockOperator, target: Target, bound: SpectralBound, known: int) -> float:
+    """Put the cut where the kernel polynomial counts enough modes besides the `known` ones."""
     products = max(60, int(80 * (operator.n / 24000) ** (1 / 3)))
     counter = kernel_polynomial_count(operator, bound, products, WIDTH)
     margin = operator.site_size + WIDTH
     if target.count is not None:
-        return counter.edge(_CUT_RATIO * (target.count + target.extra) + margin)
+        return counter.edge(_CUT_RATIO * (known + target.count + target.extra) + margin)
     held = max(counter.below(target.below), 0.0)
     edge = counter.edge(_CUT_RATIO * (held + target.extra) + margin)
     return min(max(edge, 1.3 * target.below), 0.9 * bound.upper)
