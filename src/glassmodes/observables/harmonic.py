@@ -67,6 +67,7 @@ class HarmonicSystem:
         self.solver = solver
         self._factor: Factorisation | None = None
         self._matrix = None
+        self._checked = False
         with agreement(comm):
             self.interactions: PairInteractions = find_interactions(sample, model)
             self.order = hilbert_order(sample.positions, sample.box)
@@ -127,6 +128,8 @@ class HarmonicSystem:
         SampleError
             ``"not_at_minimum"``.
         """
+        if self._checked:
+            return
         ratio = forces.force_ratio(self.interactions)
         if not ratio < MINIMUM_TOLERANCE:
             raise SampleError(
@@ -138,6 +141,7 @@ class HarmonicSystem:
             )
         if ratio > MINIMUM_WARNING:
             log.warning("loose minimum: max_force / typical contact force is %.1e", ratio)
+        self._checked = True
 
     def refuse_saddle(self, negative: int | None = None) -> None:
         """Raise the error of a sample at a saddle, with the number of its negative eigenvalues.
