@@ -283,8 +283,8 @@ def test_labels():
     assert map_labels(["2", "2"])[0].tolist() == [1, 1]
     assert map_labels(["0", "1"])[0].tolist() == [0, 1]
     assert map_labels(["L", "S", "L"])[0].tolist() == [0, 1, 0]
-    assert parse_type_map("1=0, 2 = 1") == {"1": 0, "2": 1}
-    for text in ("1:0", "1=", "=1", "1=a", "1=-1", ""):
+    assert parse_type_map("1=0, 2 : 1") == {"1": 0, "2": 1}
+    for text in ("1-0", "1=", "=1", "1=a", "1=-1", ""):
         with pytest.raises(InputError, match="type map"):
             parse_type_map(text)
 

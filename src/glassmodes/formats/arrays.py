@@ -16,9 +16,9 @@ from glassmodes.files import write_bytes
 from glassmodes.formats.assembly import assemble, choose_frame, edges_of_cell, map_labels
 from glassmodes.sample import Sample
 
-ARRAYS = ("positions", "box", "species", "diameters", "masses")
-ARRAYS += ("bonds", "stiffness", "rest_lengths")
-_REQUIRED = ARRAYS[:3]
+_REQUIRED = ("positions", "box", "species")
+_OPTIONAL = ("diameters", "masses", "bonds", "stiffness", "rest_lengths")
+ARRAYS = _REQUIRED + _OPTIONAL
 _log = logging.getLogger(__name__)
 
 
@@ -41,7 +41,7 @@ def read_npz(source: Path, type_map: Mapping[Any, int] | None = None) -> Sample:
             if name not in archive.files:
                 raise InputError(
                     f"the array {name!r} is missing; expected {', '.join(_REQUIRED)} and, if "
-                    f"wanted, {', '.join(ARRAYS[3:])}"
+                    f"wanted, {', '.join(_OPTIONAL)}"
                 )
         arrays = {name: archive[name] for name in ARRAYS if name in archive.files}
     box = arrays["box"]

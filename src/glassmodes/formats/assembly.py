@@ -16,7 +16,7 @@ import numpy as np
 from glassmodes.errors import InputError
 from glassmodes.sample import Sample
 
-_WHOLE = re.compile(r"[+-]?\d{1,9}")
+_WHOLE = re.compile(r"[+-]?\d{1,9}", re.ASCII)
 
 
 def map_labels(
@@ -62,15 +62,15 @@ def map_labels(
 
 
 def parse_type_map(text: str) -> dict[str, int]:
-    """Read ``"1=0,2=1"`` or ``"A=0,B=1"``: the label in the file, then the species."""
+    """Read ``"1=0,2=1"`` or ``"A:0,B:1"``: the label in the file, then the species."""
     table = {}
     for entry in text.split(","):
-        label, separator, species = entry.partition("=")
-        if not separator or not label.strip() or not re.fullmatch(r"\s*\d{1,6}\s*", species):
+        found = re.fullmatch(r"\s*([^\s=:]+)\s*[=:]\s*(\d{1,6})\s*", entry, re.ASCII)
+        if not found:
             raise InputError(
                 f"cannot read the type map {text!r}; expected LABEL=SPECIES,... as 1=0"
             )
-        table[label.strip()] = int(species)
+        table[found[1]] = int(found[2])
     return table
 
 

@@ -117,9 +117,9 @@ def read_lammps_dump(
     low, high, periodic = _dump_box(items)
     positions = _dump_positions(table, low, high)
     labels = table.get("type", table.get("element"))
-    arrays = {"masses": _optional(table, "mass"), "diameters": _optional(table, "diameter")}
-    if arrays["diameters"] is None and "radius" in table:
-        arrays["diameters"] = 2 * _optional(table, "radius")
+    radius = _optional(table, "radius")
+    diameters = _optional(table, "diameter") if radius is None else 2 * radius
+    arrays: dict[str, Any] = {"masses": _optional(table, "mass"), "diameters": diameters}
     labels = ["1"] * count if labels is None else labels
     if "id" in table:
         order = order_by_id(whole_numbers_of(table["id"], "the column id"))
