@@ -1,6 +1,8 @@
 """Fixtures that every test may use; those for several ranks are in mpi/conftest.py."""
 
 import os
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -12,10 +14,13 @@ settings.load_profile("glassmodes")
 
 @pytest.fixture(autouse=True, scope="session")
 def plain_environment():
-    """Keep the caller's glassmodes settings out of the tests and figures off the screen."""
+    """Give every test the same settings, whatever shell it was started from."""
     for name in ("GLASSMODES_KERNELS", "GLASSMODES_CACHE"):
         os.environ.pop(name, None)
     os.environ["MPLBACKEND"] = "Agg"
+    # glassmodes, snakemake and the mpiexec with our settings, also outside of make
+    own = str(Path(sys.executable).parent)
+    os.environ["PATH"] = own + os.pathsep + os.environ.get("PATH", os.defpath)
 
 
 @pytest.fixture(scope="session")
