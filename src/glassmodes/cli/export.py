@@ -14,9 +14,9 @@ DESCRIPTION = """\
 Write a sample as extended XYZ (.xyz, .extxyz) or LAMMPS data (.data, .lmp), for OVITO and others.
 
 With --modes the displacement vectors of the modes (eigenvectors over the square root of the
-masses) go along: as vector columns of the extended XYZ file, or one of them as the velocities of
-the LAMMPS file. Both formats have at most three coordinates: samples in 2D get z = 0, samples in
-4D are refused."""
+masses) go along: one frame a mode, with the vector column disp, in extended XYZ; one mode as the
+velocities in LAMMPS data. Both formats have at most three coordinates: samples in 2D get z = 0,
+samples in 4D are refused."""
 
 
 def add_parser(subparsers) -> None:
@@ -55,16 +55,19 @@ def _export(args, output) -> dict:
     if args.mode is not None and not args.modes:
         raise InputError("--mode K chooses a mode of a file: name it with --modes M.h5")
     sample = read_sample(args.sample)
-    vectors = _displacements(args.modes, args.mode, sample) if args.modes else None
-    lammps = output.suffix.lower() in LAMMPS_SUFFIXES
-    write = write_lammps_data if lammps else write_extended_xyz
-    write(output, sample, modes=vectors)
+    vectors, frequencies = None, None
+    if args.modes:
+        vectors, frequencies = _displacements(args.modes, args.mode, sample)
+    if output.suffix.lower() in LAMMPS_SUFFIXES:
+        write_lammps_data(output, sample, modes=vectors)
+    else:
+        write_extended_xyz(output, sample, modes=vectors, frequencies=frequencies)
     count = 0 if vectors is None else len(vectors)
     return {"output": args.output, "particles": sample.particles, "modes": count}
 
 
 def _displacements(path: str, chosen: int | None, sample):
-    """Return the modes of a file as displacements of `sample`'s particles, (K, N, d)."""
+    """Return modes of a file as displacements (K, N, d) of `sample`, and frequencies (K,)."""
     import numpy as np
 
     from glassmodes.errors import InputError
@@ -74,7 +77,7 @@ def _displacements(path: str, chosen: int | None, sample):
     if modes.vectors is None:
         raise InputError(f"{path} keeps no vectors: repeat 'glassmodes modes' with --vectors")
     expected = (sample.particles, sample.dimension)
-    vectors = modes.vectors
+    vectors, frequencies = modes.vectors, modes.frequency
     if vectors.shape[1:] == (sample.particles * sample.dimension, 1):  # of an exported Hessian
         vectors = vectors.reshape(-1, *expected)
     if vectors.shape[1:] != expected:
@@ -85,5 +88,5 @@ def _displacements(path: str, chosen: int | None, sample):
     if chosen is not None:
         if chosen >= len(vectors):
             raise InputError(f"{path} holds {len(vectors)} modes, counted from 0: no mode {chosen}")
-        vectors = vectors[chosen : chosen + 1]
-    return vectors / np.sqrt(sample.masses)[:, None]
+        vectors, frequencies = vectors[chosen : chosen + 1], frequencies[chosen : chosen + 1]
+    return vectors / np.sqrt(sample.masses)[:, None], frequencies

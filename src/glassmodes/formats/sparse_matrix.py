@@ -96,16 +96,20 @@ def _read_npz(source: Path) -> SparseMatrix:
 
 def _write_npz(file: BinaryIO, content: SparseMatrix) -> None:
     matrix = content.matrix
-    np.savez(
-        file,
-        format=b"csr",
-        shape=matrix.shape,
-        data=matrix.data,
-        indices=matrix.indices,
-        indptr=matrix.indptr,
-        null_space=content.null_space,
-        block_size=content.block_size,
-    )
+    arrays = {
+        "format": np.array(b"csr"),
+        "shape": np.array(matrix.shape),
+        "data": matrix.data,
+        "indices": matrix.indices,
+        "indptr": matrix.indptr,
+        "null_space": content.null_space,
+        "block_size": np.array(content.block_size),
+    }
+    # numpy.savez does not close its archive when the disk is full; Python complains at exit.
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, array, allow_pickle=False)
 
 
 def _read_petsc(source: Path) -> SparseMatrix:
