@@ -1,13 +1,12 @@
 """The configuration: complete messages, defaults, generated documents."""
 
-import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from glassmodes.campaign.config import CampaignConfig, check_config, load_config
 from glassmodes.campaign.config_documents import README, SCHEMA, render_readme, render_schema
+from glassmodes.campaign.provenance import analysis_settings, write_resolved
 from glassmodes.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -102,10 +101,17 @@ def test_files_that_are_no_configuration(tmp_path):
 
 
 def test_a_checked_configuration_survives_being_written(content, tmp_path):
+    change(content, "ensembles.small.settings.modes.below", 1.5)
+    change(content, "analyses.dipoles.count", 7)
     config = check_config(content)
-    path = tmp_path / "c.yaml"
-    path.write_text(yaml.safe_dump(json.loads(config.model_dump_json())))
-    assert load_config(path) == config
+    write_resolved(config, tmp_path / "c.json")
+    again = load_config(tmp_path / "c.json")
+    assert again == config
+    for analysis in ("modes", "dipoles"):
+        assert again.settings_of("small", analysis) == config.settings_of("small", analysis)
+        assert analysis_settings(again, "small", analysis) == analysis_settings(
+            config, "small", analysis
+        )
 
 
 def sections():

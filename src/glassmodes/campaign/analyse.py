@@ -14,6 +14,7 @@ from glassmodes.observables.dipoles import dipole_stiffness, random_contacts
 from glassmodes.observables.elasticity import measure_moduli
 from glassmodes.observables.harmonic import HarmonicSystem
 from glassmodes.observables.modes import vibrational_modes
+from glassmodes.observables.stability import require_stable
 from glassmodes.sample import Sample
 
 log = logging.getLogger(__name__)
@@ -81,16 +82,19 @@ def analyse_sample(
     records: dict[str, dict[str, Any]] = {}
     system = None
     try:
+        system = HarmonicSystem(comm, sample)
+        if "modes" not in analyses:  # which notice a saddle themselves
+            require_stable(system)
         for name, settings in analyses.items():
             try:
-                if system is None:
-                    system = HarmonicSystem(comm, sample)
                 record = _MEASURES[name](system, settings, sample_seed(seed, name, index))
                 records[name] = {"index": index, "status": "ok", **record}
-            except (SampleError, SolverError) as error:
-                reason = error.reason if isinstance(error, SampleError) else "solver"
+            except SolverError as error:
                 log.warning("sample %d refused by %s: %s", index, name, error)
-                records[name] = refused(index, reason, str(error))
+                records[name] = refused(index, "solver", str(error))
+    except SampleError as error:
+        log.warning("sample %d refused: %s", index, error)
+        return {name: refused(index, error.reason, str(error)) for name in analyses}
     finally:
         if system is not None:
             system.destroy()

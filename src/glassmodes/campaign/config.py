@@ -316,13 +316,17 @@ def _complete(config: CampaignConfig) -> tuple[CampaignConfig, list[str]]:
         except GlassmodesError as error:
             problems.append(f"{at}.model: {error}")
             continue
-        filled = {}
+        filled: dict[str, Any] = {}
         for field in ("dimension", "density"):
             if getattr(ensemble, field) is None:
                 if defaults is None:
                     problems.append(f"{at}.{field}: the model has no default; give the key")
                 else:
                     filled[field] = getattr(defaults, field)
+        if ensemble.settings is not None:
+            # Written and read again, the settings must not depend on which keys were given.
+            merged = {a: config.settings_of(name, a) for a in ANALYSES}
+            filled["settings"] = Analyses.model_validate(merged)
         ensembles[name] = ensemble.model_copy(update=filled)
         problems += (f"{at}.{text}" for text in _mode_problems(config, name, ensembles[name]))
     return config.model_copy(update={"ensembles": ensembles}), problems

@@ -99,6 +99,13 @@ def write_run(results: Path, command: list[str]) -> None:
     write_bytes(results / "run.json", text.encode())
 
 
+def write_resolved(config: CampaignConfig, path: Path) -> None:
+    """Write the checked configuration with all its defaults, for jobs and for repetition."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
+    write_bytes(path, text.encode())
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         words, petsc_options = petsc.split_options(arguments)
         args = parse(build_parser(), words)
+        if getattr(args, "passes_on", False):  # what follows '--' is for another program
+            args.passed_on, petsc_options = petsc_options, []
         petsc.check_options(petsc_options)
     except SystemExit as finished:  # --help and --version have printed their answer
         return int(finished.code or 0)
@@ -43,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args, petsc_options: list[str], stdout) -> int:
+    if not getattr(args, "starts_mpi", True):
+        return _run_without_mpi(args, stdout)
     comm = _start_mpi()
     guard = comm.Dup()  # collectives of a failed verb must not meet those of its report
     try:
@@ -59,6 +63,20 @@ def _run(args, petsc_options: list[str], stdout) -> int:
     finally:
         if comm.size == 1:
             guard.Free()
+    return 0
+
+
+def _run_without_mpi(args, stdout) -> int:
+    """Run a verb that starts other programs: its MPI would leak into theirs."""
+    try:
+        _start_log(args, 0)
+        result = args.run(args, None)
+        if result is not None:
+            _print(result, args.json, stdout)
+    except BrokenPipeError:
+        return 0
+    except (Exception, KeyboardInterrupt) as error:
+        return failure.finish(error, None)
     return 0
 
 

@@ -26,6 +26,7 @@ VERB_MODULES = (
     "modes",
     "dipoles",
     "info",
+    "campaign",
 )
 
 _NUMBER = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)

@@ -1,0 +1,65 @@
+# The campaign: from a configuration to samples, analyses, tables, fits, figures and a report.
+#
+#     glassmodes campaign run --cores 2            (what `make campaign` calls)
+#     snakemake --workflow-profile workflow/profiles/local --cores 2 tables
+#
+# One job prepares or analyses a batch of samples; workflow/rules has a file for each stage.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+# A file given on the command line replaces the default campaign; Snakemake would merge them.
+if not workflow.overwrite_configfiles:
+
+    configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/prepare.smk"
+include: "workflow/rules/analyse.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/fits.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        REPORT,
+        FIGURE_FILES,
+
+
+rule prepare:
+    input:
+        SAMPLE_FILES,
+
+
+rule analyse:
+    input:
+        ANALYSIS_FILES,
+
+
+rule tables:
+    input:
+        TABLE_FILES,
+
+
+rule fits:
+    input:
+        FIT_FILES,
+        COMPARISON_FILE,
+
+
+rule figures:
+    input:
+        FIGURE_FILES,
+
+
+rule report:
+    input:
+        REPORT,
+
+
+onstart:
+    write_resolved_config()

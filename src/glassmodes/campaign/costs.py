@@ -1,0 +1,103 @@
+"""Estimates of time and memory per sample, for resources of jobs and for progress.
+
+Simple laws in N, d and the number of modes; the prefactors were measured on one core with
+the binary inverse power law at N = 2,000 in 3D.  Other dimensions scale with the
+neighbours of a particle.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from glassmodes.campaign.config import CampaignConfig, Cooling
+from glassmodes.campaign.manifest import Batch
+
+_NEIGHBOURS = {2: 0.35, 3: 1.0, 4: 2.5}
+"""Pairs inside the cutoff per particle, relative to 3D."""
+
+_SECONDS_PER_STEP = 3.5e-7  # molecular dynamics, per particle and step
+_MINIMISATION_STEPS = 3000  # what a minimisation costs, in steps of molecular dynamics
+_BASE_MB = 400.0  # the interpreter with its libraries
+_MARGIN = 3.0  # slow nodes, shared memory bandwidth, hard samples
+_START_S = 120.0  # queue scripts, file systems and imports of a job
+
+
+def preparation_seconds(config: CampaignConfig, ensemble: str) -> float:
+    """Estimate the seconds that one core needs to prepare one sample."""
+    settings = config.ensembles[ensemble]
+    protocol = settings.protocol
+    time = protocol.equilibration_time
+    if isinstance(protocol, Cooling):
+        time += (protocol.temperature - protocol.final_temperature) / protocol.rate
+    steps = time / protocol.time_step + _MINIMISATION_STEPS
+    return steps * settings.particles * _SECONDS_PER_STEP * _neighbours(config, ensemble)
+
+
+def analysis_seconds(config: CampaignConfig, ensemble: str) -> float:
+    """Estimate the seconds that one core needs to analyse one sample."""
+    n, d = config.ensembles[ensemble].particles, _dimension(config, ensemble)
+    factor = 2.0 * _NEIGHBOURS[d] ** 2 * (n / 8000) ** (3 * (d - 1) / d)
+    seconds = 0.02
+    wanted = config.analyses_of(ensemble)
+    if "modes" in wanted:
+        count = mode_count(config, ensemble)
+        seconds += 0.2 * _NEIGHBOURS[d] * (count / 100) * (n / 2000) ** 1.3 + factor
+    if "moduli" in wanted or "dipoles" in wanted:
+        columns = 6 + (_count_of_dipoles(config, ensemble) if "dipoles" in wanted else 0)
+        seconds += factor + columns * 5e-3 * (n / 8000) ** (2 * (d - 1) / d)
+    return seconds
+
+
+def job_minutes(config: CampaignConfig, batch_size: int, ensemble: str, stage: str) -> int:
+    """Return the wall time to ask for, in minutes, for a batch of one stage."""
+    seconds = preparation_seconds if stage == "prepare" else analysis_seconds
+    total = _START_S + _MARGIN * batch_size * seconds(config, ensemble)
+    return max(5, math.ceil(total / 60))
+
+
+def job_megabytes(config: CampaignConfig, ensemble: str, stage: str) -> int:
+    """Return the memory to ask for, in MB, for one rank that has a whole sample to itself."""
+    settings = config.ensembles[ensemble]
+    n, d = settings.particles, _dimension(config, ensemble)
+    pairs = 60 * n * _NEIGHBOURS[d]
+    needed = pairs * 8 * 40 + settings.batch_size * n * d * 8 * 6
+    if stage == "analyse":
+        rows = d * n
+        factor = 33e6 * _NEIGHBOURS[d] ** 2 * (n / 8000) ** (2 * (d - 1) / d)
+        needed += 2 * 8 * min(factor, rows * (rows + 1) / 2)
+        needed += 8 * rows * (4 * mode_count(config, ensemble) + 64)
+    return math.ceil((_BASE_MB + 1.5 * needed / 1e6) / 50) * 50
+
+
+def mode_count(config: CampaignConfig, ensemble: str) -> int:
+    """Return the number of modes of one sample, estimated where a frequency is given."""
+    modes: Any = config.settings_of(ensemble, "modes")
+    if modes.count is not None:
+        return modes.count
+    if modes.below is None:
+        return 0
+    # A Debye spectrum with a Debye frequency of about 17 times the unit of frequency.
+    n, d = config.ensembles[ensemble].particles, _dimension(config, ensemble)
+    return max(1, round(1.5 * d * n * min(1.0, modes.below / 17.0) ** d))
+
+
+def batch_seconds(config: CampaignConfig, batch: Batch, stage: str) -> float:
+    """Estimate the seconds of a batch on one core."""
+    seconds = preparation_seconds if stage == "prepare" else analysis_seconds
+    return len(batch.indices) * seconds(config, batch.ensemble)
+
+
+def _dimension(config: CampaignConfig, ensemble: str) -> int:
+    dimension = config.ensembles[ensemble].dimension
+    assert dimension is not None
+    return dimension
+
+
+def _neighbours(config: CampaignConfig, ensemble: str) -> float:
+    return _NEIGHBOURS[_dimension(config, ensemble)]
+
+
+def _count_of_dipoles(config: CampaignConfig, ensemble: str) -> int:
+    dipoles: Any = config.settings_of(ensemble, "dipoles")
+    return dipoles.count

@@ -1,0 +1,261 @@
+"""The project's run command: Snakemake with a progress line, and a restart that just works.
+
+One run at a time works in a folder.  Its lock is held by the kernel for this process and
+for Snakemake, so a Snakemake lock that is found while ours is free has a dead owner and is
+cleared.  When this process is killed, Snakemake and its jobs are killed with it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from glassmodes.campaign.config import CampaignConfig
+from glassmodes.campaign.locks import Lock, LockedError
+from glassmodes.campaign.processes import die_with_parent, snakemakes_in
+from glassmodes.campaign.progress import (
+    CampaignProgress,
+    Estimate,
+    render_duration,
+    render_line,
+)
+from glassmodes.errors import GlassmodesError, InputError
+
+POLL_S = 1.0
+PLAIN_LINE_S = 15.0
+"""Seconds between two progress lines where the output is no terminal."""
+
+_LOG_TAIL_LINES = 12
+_RULES = {
+    "write_tables": "writing tables",
+    "write_fits": "fitting",
+    "write_comparison": "comparing",
+    "draw_figure": "drawing figures",
+    "write_report": "writing the report",
+}
+
+
+class CampaignFailed(GlassmodesError):
+    """Some job failed; what is finished is kept."""
+
+    exit_code = 1
+
+
+def workflow_folder() -> Path:
+    """Return the folder that holds the Snakefile: the working folder or the source tree."""
+    for folder in (Path.cwd(), Path(__file__).resolve().parents[3]):
+        if (folder / "Snakefile").is_file() and (folder / "workflow" / "rules").is_dir():
+            return folder
+    raise InputError(
+        "no Snakefile here and none beside the installed package; run the campaign from a "
+        "checkout of glassmodes"
+    )
+
+
+def run_campaign(
+    config: CampaignConfig,
+    config_path: Path,
+    targets: list[str],
+    cores: int | None,
+    profile: Path | None,
+    extra: list[str],
+) -> dict[str, Any]:
+    """Run or resume a campaign in the working folder.
+
+    Parameters
+    ----------
+    config, config_path
+        The checked configuration and its file.
+    targets
+        Stages or files; none means everything.
+    cores
+        Cores for local jobs, or jobs at once where a profile submits them.
+    profile
+        Folder of a Snakemake profile.
+    extra
+        More arguments for Snakemake.
+
+    Returns
+    -------
+    dict
+        Seconds, samples by stage and the report's path.
+
+    Raises
+    ------
+    LockedError
+        Another run works in this folder.
+    CampaignFailed
+        A job failed; the end of its log was printed.
+    """
+    folder = workflow_folder()
+    state = Path(".snakemake")
+    lock = Lock(state / "glassmodes.run.lock", "the campaign in this folder", keep=True)
+    with lock:
+        _clear_dead_lock(state)
+        command = _command(folder, config_path, targets, cores, profile, extra)
+        if _only_looks(extra):
+            code = _wait_only(command, lock)
+            if code:
+                raise CampaignFailed(f"snakemake ended with exit code {code}")
+            return {"command": command}
+        return _run(config, command, lock)
+
+
+def _command(
+    folder: Path,
+    config_path: Path,
+    targets: list[str],
+    cores: int | None,
+    profile: Path | None,
+    extra: list[str],
+) -> list[str]:
+    profile = folder / "workflow" / "profiles" / "local" if profile is None else profile
+    if not profile.is_dir():
+        raise InputError(f"no profile folder {profile}; see workflow/profiles for those that exist")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(folder / "Snakefile")]
+    command += ["--configfile", str(config_path), "--workflow-profile", str(profile)]
+    command += ["--cores", "all" if cores is None else str(cores)]
+    return [*command, *extra, "--", *targets] if targets else [*command, *extra]
+
+
+def _only_looks(extra: list[str]) -> bool:
+    looks = {"-n", "--dry-run", "--dryrun", "--lint", "--dag", "--rulegraph", "--summary", "--list"}
+    return any(word.split("=")[0] in looks for word in extra)
+
+
+def _clear_dead_lock(state: Path) -> None:
+    """Remove Snakemake's own lock files; our lock says that no run of ours lives."""
+    locks = [path for path in (state / "locks").glob("*") if path.is_file()]
+    if not locks:
+        return
+    living = snakemakes_in(Path.cwd())
+    if living:
+        raise LockedError(
+            f"Snakemake works in this folder already (process {living[0]}); wait for it or end it"
+        )
+    for path in locks:
+        path.unlink(missing_ok=True)
+    print("glassmodes: cleared the lock of a run that was killed", file=sys.stderr)
+
+
+def _environment() -> dict[str, str]:
+    beside = os.path.dirname(os.path.abspath(sys.executable))
+    return os.environ | {"PATH": f"{beside}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+
+
+def _start(command: list[str], lock: Lock, output: Any) -> subprocess.Popen:
+    # The child inherits the lock's descriptor and with it the lock, as long as it lives.
+    descriptors = () if lock.descriptor is None else (lock.descriptor,)
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env=_environment(),
+        pass_fds=descriptors,
+        preexec_fn=die_with_parent,
+    )
+
+
+def _wait_only(command: list[str], lock: Lock) -> int:
+    return _start(command, lock, sys.stderr.fileno()).wait()
+
+
+def _run(config: CampaignConfig, command: list[str], lock: Lock) -> dict[str, Any]:
+    log_path = config.results / "logs" / "snakemake.log"
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    progress = CampaignProgress(config)
+    with open(log_path, "wb") as log:
+        child = _start(command, lock, log)
+        previous = signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGINT))
+        try:
+            code = _follow(child, progress, log_path, sys.stderr)
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+    counts = progress.count()
+    if code:
+        _print_failures(log_path, sys.stderr)
+        raise CampaignFailed(
+            f"the campaign is not complete (snakemake exit code {code}); its log is {log_path}. "
+            "What is finished is kept: run the same command again to go on"
+        )
+    seconds = time.monotonic() - started
+    print(f"glassmodes: done in {render_duration(seconds)}", file=sys.stderr)
+    return {
+        "seconds": round(seconds, 1),
+        "samples": {stage: f"{c.done} of {c.total}" for stage, c in counts.items()},
+        "log": log_path,
+        "report": config.results / "report.html",
+    }
+
+
+def _follow(
+    child: subprocess.Popen, progress: CampaignProgress, log_path: Path, screen: TextIO
+) -> int:
+    """Show progress until Snakemake ends and return its exit code."""
+    terminal = screen.isatty()
+    interval = POLL_S if terminal else PLAIN_LINE_S
+    shown, last = "", time.monotonic()
+    counts = progress.count()
+    estimate = Estimate(counts)
+    try:
+        while True:
+            code = _wait(child, POLL_S)
+            now = time.monotonic()
+            if now - last >= interval or (code is not None and not terminal):
+                counts, last = progress.count(), now
+                line = render_line(counts, estimate.seconds_left(counts), _current(log_path))
+                if line != shown:
+                    _show(screen, line, terminal)
+                    shown = line
+            if code is not None:
+                return code
+    finally:
+        if terminal and shown:
+            screen.write("\n")
+
+
+def _wait(child: subprocess.Popen, seconds: float) -> int | None:
+    while True:
+        try:
+            return child.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        except KeyboardInterrupt:  # the terminal has told Snakemake as well
+            print("\nglassmodes: stopping after the samples in work", file=sys.stderr)
+
+
+def _show(screen: TextIO, line: str, terminal: bool) -> None:
+    screen.write(f"\r\033[K{line}" if terminal else f"glassmodes: {line}\n")
+    screen.flush()
+
+
+def _current(log_path: Path) -> str:
+    """Return what the newest job of the later stages does, from the end of Snakemake's log."""
+    text = _tail(log_path, 4000)
+    rules = [rule for rule in re.findall(r"rule (\w+):", text) if rule in _RULES]
+    return _RULES[rules[-1]] if rules else ""
+
+
+def _tail(path: Path, size: int) -> str:
+    with open(path, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+        return file.read().decode("utf-8", "replace")
+
+
+def _print_failures(log_path: Path, screen: TextIO) -> None:
+    """Print the end of the log of each failed job, or of Snakemake's own."""
+    text = _tail(log_path, 200_000)
+    logs = re.findall(r"^\s+log: (.+?) \(check log file", text, flags=re.MULTILINE)
+    existing = [Path(name) for name in dict.fromkeys(logs) if Path(name).is_file()]
+    for path in existing or [log_path]:
+        lines = _tail(path, 20_000).rstrip().splitlines()[-_LOG_TAIL_LINES:]
+        screen.write(f"\n--- {path}\n" + "".join(f"{line}\n" for line in lines))
+    screen.flush()

@@ -1,0 +1,57 @@
+# Prepare the samples of a batch: liquid, quench or cooling, minimum.
+
+
+rule prepare_batch:
+    """One rank prepares a batch, sample by sample."""
+    input:
+        model_file,
+    output:
+        ensure(f"{RESULTS}/samples/{{ensemble}}/{{batch}}.h5", non_empty=True),
+    log:
+        f"{RESULTS}/logs/prepare/{{ensemble}}/{{batch}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/prepare/{{ensemble}}/{{batch}}.tsv"
+    wildcard_constraints:
+        ensemble=one_of(SERIAL),
+        batch=BATCH_PATTERN,
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=megabytes("prepare"),
+        runtime=minutes("prepare"),
+    params:
+        settings=preparation_params,
+    shell:
+        job("prepare --batch {wildcards.ensemble}/{wildcards.batch}")
+
+
+rule prepare_batch_mpi:
+    """Several ranks prepare a batch of large samples, each rank its own samples."""
+    input:
+        model_file,
+    output:
+        ensure(f"{RESULTS}/samples/{{ensemble}}/{{batch}}.h5", non_empty=True),
+    log:
+        f"{RESULTS}/logs/prepare/{{ensemble}}/{{batch}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/prepare/{{ensemble}}/{{batch}}.tsv"
+    wildcard_constraints:
+        ensemble=one_of(PARALLEL),
+        batch=BATCH_PATTERN,
+    conda:
+        ENVIRONMENT
+    threads: ranks
+    resources:
+        mpi="mpiexec",
+        tasks=ranks,
+        cpus_per_task=1,
+        mem_mb_per_cpu=megabytes("prepare"),
+        runtime=minutes("prepare"),
+    params:
+        settings=preparation_params,
+    shell:
+        job(
+            "prepare --batch {wildcards.ensemble}/{wildcards.batch}",
+            launcher="{resources.mpi} -n {resources.tasks}",
+        )
