@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from glassmodes.campaign.config import CampaignConfig, Cooling
 from glassmodes.campaign.manifest import Batch, build_manifest
-from glassmodes.campaign.records import Records, read_records
+from glassmodes.campaign.records import Ragged, Records, read_records
 from glassmodes.errors import InputError
 
 PREPARE = "samples"
@@ -51,13 +51,15 @@ class Block:
             )
         return np.asarray(self._records[name])
 
-    def ragged(self, name: str) -> Sequence[NDArray]:
+    def ragged(self, name: str) -> Ragged:
         """Return a column with an array of its own length per sample."""
         if name not in self._records:
             raise InputError(
                 f"{self.path}: the column {name!r} is missing; analyse the batch again"
             )
-        return self._records[name]
+        column = self._records[name]
+        assert isinstance(column, Ragged)
+        return column
 
     def optional(self, name: str, k: int) -> Any:
         """Return entry `k` of a column that a stage may lack; None also if it is unknown."""

@@ -65,7 +65,7 @@ def scan_modes(source: EnsembleSource) -> ModeScan:
     return ModeScan(
         np.array(index, dtype=np.int64),
         np.array(vibrations, dtype=np.float64),
-        np.array(certified, dtype=bool),
+        np.array(certified, dtype=np.bool_),
         np.array(lowest, dtype=np.float64),
         complete_window(complete),
     )
@@ -118,7 +118,7 @@ class SpectrumCounts:
     def __init__(self, scan: ModeScan, bins_per_decade: int) -> None:
         self.scan = scan
         self._row = {int(i): k for k, i in enumerate(scan.index)}
-        lowest = np.nanmin(scan.lowest) if np.isfinite(scan.lowest).any() else np.nan
+        lowest = float(np.min(scan.lowest, where=np.isfinite(scan.lowest), initial=np.inf))
         if not lowest < scan.window:
             self.edges = self.grid = np.empty(0)
         else:

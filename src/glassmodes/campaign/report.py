@@ -3,51 +3,48 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
-import platform
+import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from importlib import metadata, resources
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from glassmodes import __version__
-from glassmodes.campaign.compare import NOT_RESOLVED, VERDICTS
+from glassmodes.campaign.compare import VERDICTS
 from glassmodes.campaign.config import CampaignConfig
 from glassmodes.campaign.figures import FIGURES
+from glassmodes.campaign.limits import limits_in_words, words
+from glassmodes.campaign.provenance import describe_run
 from glassmodes.campaign.table_files import read_table, replacing, table_path
 from glassmodes.campaign.table_schema import TABLES
-from glassmodes.campaign.versions import STAGE_VERSIONS
 from glassmodes.errors import InputError
 
-_PACKAGES = (
-    "numpy",
-    "scipy",
-    "petsc4py",
-    "slepc4py",
-    "mpi4py",
-    "h5py",
-    "pyarrow",
-    "matplotlib",
-    "snakemake",
+_SYMBOLS = (
+    (r"\bw\^(\d)", r"ω^\1"),
+    (r"\bw\b", "ω"),
+    (r"\bw_([cDi])\b", r"ω_\1"),
+    (r"<mu>", "⟨μ⟩"),
+    (r"\bmu\b", "μ"),
+    (r"\bkappa\b", "κ"),
+    (r"\+-", "±"),
+    (r"(?<=\d) x (?=\d)", " × "),
 )
+"""Plain letters of the tables (first) and what the page shows for them."""
 
 
-def write_report(config: CampaignConfig, command: str = "make campaign") -> Path:
-    """Write ``report.html`` from tables, fits, comparison and figures.
+def write_report(config: CampaignConfig) -> Path:
+    """Write ``report.html`` from tables, fits, comparison and figures; return its path.
 
-    Parameters
-    ----------
-    config
-        The campaign.
-    command
-        What repeats the campaign; shown in the report.
+    Command, date, machine and versions are those of ``run.json`` in the results folder.
     """
-    results = Path(config.results)
-    page = _environment().get_template("report_template.html").render(_content(config, command))
+    results = config.results
+    page = _environment().get_template("report_template.html").render(_content(config))
     path = results / "report.html"
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -69,7 +66,7 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def _content(config: CampaignConfig, command: str) -> dict[str, Any]:
+def _content(config: CampaignConfig) -> dict[str, Any]:
     results = config.results
     tables = {
         name: read_table(results, name)
@@ -101,8 +98,7 @@ def _content(config: CampaignConfig, command: str) -> dict[str, Any]:
             for t in TABLES.values()
             if table_path(results, t.name).is_file()
         ],
-        "provenance": _provenance(config, tables),
-        "command": command,
+        "provenance": _provenance(config, _run(config)),
     }
 
 
@@ -124,52 +120,11 @@ def _tiles(tables: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     ]
 
 
-def limits_in_words(tables: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """Return sentences on what the ensembles cannot resolve and what was refused."""
-    sentences = []
-    for r in tables["exponents"]:
-        if r["verdict"] == NOT_RESOLVED:
-            sentences.append(
-                f"{r['ensemble']}: the exponent of D(ω) is not fitted. {r['modes']} modes lie "
-                f"below ω* = {r['window_upper']:.3g} and {r['modes_needed']} are needed, "
-                f"which takes {'about' if r['modes'] else 'at least'} "
-                f"{r['samples_needed']:,} samples instead of {r['samples']:,}."
-            )
-        if r["window_set_by"] == "complete":
-            sentences.append(
-                f"{r['ensemble']}: modes are complete only up to ω = {r['window_upper']:.3g}, "
-                "below both the phonons and the cutoff; more modes per sample would widen the "
-                "window."
-            )
-    for r in tables["tails"]:
-        if r["verdict"] == NOT_RESOLVED:
-            name = r["quantity"].replace("_", " ")
-            sentences.append(
-                f"{r['ensemble']}: the tail of the {name} holds {r['values']} values; its exponent "
-                f"takes about {r['samples_needed']:,} samples."
-            )
-    for r in tables["size_scaling"]:
-        if r["verdict"] == NOT_RESOLVED:
-            sentences.append(
-                f"{r['group']}: how the {r['quantity'].replace('_', ' ')} depends on N is not "
-                f"resolved between N = {r['sizes'].replace(' ', ' and ')}."
-            )
-    for e in tables["ensembles"]:
-        missing = e["samples_with_modes"] - e["samples_certified"]
-        if missing > 0:
-            sentences.append(f"{e['ensemble']}: {missing} spectra are not certified as complete.")
-    refused = Counter(
-        (r["ensemble"], r["refused_by"], r["reason"])
-        for r in tables["samples"]
-        if r["status"] == "refused"
-    )
-    for (name, stage, reason), count in sorted(refused.items()):
-        sentences.append(f"{name}: {count} samples refused by {stage} ({reason}).")
-    sentences.append(
-        "The shear modulus has a heavy tail towards negative values whose fourth moment does not "
-        "exist: errors of its variance and of γ(N) are optimistic."
-    )
-    return sentences
+def _pretty(text: str) -> str:
+    """Return the plain letters of the CSV files as a reader of a web page expects them."""
+    for plain, symbol in _SYMBOLS:
+        text = re.sub(plain, symbol, text)
+    return text
 
 
 def _style(verdict: str) -> str:
@@ -190,7 +145,7 @@ def _cell(value: Any, digits: int = 4) -> dict[str, Any]:
         }
     if isinstance(value, float):
         return {"text": f"{value:.{digits}g}", "number": True, "verdict": ""}
-    return {"text": str(value), "number": False, "verdict": ""}
+    return {"text": _pretty(str(value)), "number": False, "verdict": ""}
 
 
 def with_error(value: float | None, error: float | None) -> str:
@@ -231,7 +186,7 @@ def _comparison_block(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "columns": [{"label": name, "unit": ""} for name in labels],
         "rows": [
             [
-                _cell(r["quantity"].replace("_", " ")),
+                _cell(words(r["quantity"])),
                 _cell(r["dimension"]),
                 _cell(r["particles"]),
                 _cell(r["protocol"]),
@@ -306,7 +261,7 @@ def _blocks(tables: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
                 "samples",
                 "window_upper",
                 "window_set_by",
-                "cutoff_source",
+                "cutoff",
                 "plateau",
                 "modes",
                 "exponent±",
@@ -365,7 +320,7 @@ def _block(
     ]
     return {
         "title": title,
-        "note": f"{TABLES[table].rows[:1].upper()}{TABLES[table].rows[1:]}.",
+        "note": _pretty(f"{TABLES[table].rows[:1].upper()}{TABLES[table].rows[1:]}."),
         "columns": columns,
         "rows": [
             [
@@ -391,32 +346,34 @@ def _figure(results: Path, name: str) -> dict[str, str]:
     return {"name": name, "title": spec.title, "caption": spec.caption, "image": image}
 
 
-def _provenance(config: CampaignConfig, tables) -> list[tuple[str, str]]:
-    seeds = ", ".join(f"{name}: {config.seed_of(name)}" for name in config.ensembles)
-    stages = ", ".join(f"{name} {version}" for name, version in STAGE_VERSIONS.items())
+def _provenance(config: CampaignConfig, run: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return name and value of what the numbers depend on and where they were computed."""
+    s = config.statistics
+    machine = run["machine"]
     return [
-        ("written", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
-        ("glassmodes", __version__),
-        ("stage versions", stages),
+        ("command", " ".join(run["command"])),
+        ("started", run["started"]),
+        ("written", datetime.now(UTC).isoformat(timespec="seconds")),
         ("campaign seed", str(config.campaign.seed)),
-        ("ensemble seeds", seeds),
-        ("bootstrap", _bootstrap_words(config)),
-        ("Python", platform.python_version()),
-        *((name, version) for name in _PACKAGES if (version := _version(name))),
-        ("machine", f"{platform.machine()}, {platform.system()}"),
+        *(
+            (f"seed of {name}", str(e.seed))
+            for name, e in config.ensembles.items()
+            if e.seed is not None
+        ),
+        (
+            "errors",
+            f"{s.bootstrap_resamples} resamples of glasses, seed {s.bootstrap_seed}, "
+            f"{100 * s.confidence:g} % intervals",
+        ),
+        ("versions", ", ".join(f"{k} {v}" for k, v in run["versions"].items())),
+        ("stages", ", ".join(f"{k} {v}" for k, v in run["stage_versions"].items())),
+        ("machine", f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"),
     ]
 
 
-def _bootstrap_words(config: CampaignConfig) -> str:
-    s = config.statistics
-    return (
-        f"{s.bootstrap_resamples} resamples of glasses, seed {s.bootstrap_seed}, "
-        f"{100 * s.confidence:g} % intervals"
-    )
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
+def _run(config: CampaignConfig) -> dict[str, Any]:
+    """Return the description of the run that made the results, of this one if it left none."""
+    path = config.results / "run.json"
+    if path.is_file():
+        return json.loads(path.read_text(encoding="utf-8"))
+    return describe_run(sys.argv)

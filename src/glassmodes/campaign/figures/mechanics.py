@@ -77,7 +77,7 @@ def draw_moduli_by_ensemble(results: Path) -> Figure:
             _interval(right, place, e["debye_frequency"], e["debye_frequency_error"], look)
             _paper_bar(right, place, "debye_frequency", e)
     left.set_ylim(-0.6, len(ensembles) - 0.4)
-    left.set_yticks(places, [f"{e['dimension']}D, {style[e['ensemble']].label}" for e in ensembles])
+    left.set_yticks(places, [style[e["ensemble"]].name for e in ensembles])
     for k, ax in enumerate((left, right)):
         ax.use_sticky_edges = False
         ax.autoscale_view(scaley=False)

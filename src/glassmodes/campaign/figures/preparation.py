@@ -51,8 +51,7 @@ def draw_preparation(results: Path) -> Figure:
             ax.axvline(FORCE_BOUND, color=GUIDE, ls="--", lw=1.0)
         ax.tick_params(axis="y", which="minor", left=False, right=False)
     axes[0].set_ylim(-0.6, len(ensembles) - 0.3)
-    names = [f"{e['dimension']}D, {style[e['ensemble']].label}" for e in ensembles]
-    axes[0].set_yticks(places, names)
+    axes[0].set_yticks(places, [style[e["ensemble"]].name for e in ensembles])
     return figure
 
 

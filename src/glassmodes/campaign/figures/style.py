@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -28,7 +29,7 @@ _SETTINGS: dict[str, Any] = {
     "axes.labelsize": 10,
     "axes.titlesize": 10,
     "axes.linewidth": 0.8,
-    "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+    "axes.prop_cycle": cycler(color=COLOURS),
     "legend.fontsize": 8,
     "legend.frameon": False,
     "legend.handlelength": 1.4,
@@ -59,13 +60,13 @@ def paper_style():
 
 @dataclass
 class Look:
-    """Colour, marker and legend label of one ensemble."""
+    """Colour, marker and labels of one ensemble; `name` also says its dimension."""
 
     label: str
+    name: str
     colour: str
     marker: str
     faded: bool = False
-    line: dict[str, Any] = field(default_factory=dict)
 
     @property
     def points(self) -> dict[str, Any]:
@@ -87,9 +88,11 @@ def looks(ensembles: list[dict[str, Any]]) -> dict[str, Look]:
         k = used.setdefault(e["dimension"], 0)
         used[e["dimension"]] += 1
         slow = e["cooling_rate"] is not None
-        label = e["title"] or f"$N={e['particles']}$" + (", slowly cooled" if slow else "")
+        own = f"$N={e['particles']}$" + (", slowly cooled" if slow else "")
+        prefix = f"{e['dimension']}D, "
+        label = e["title"].removeprefix(prefix) or own
         result[e["ensemble"]] = Look(
-            label, COLOURS[k % len(COLOURS)], MARKERS[k % len(MARKERS)], slow
+            label, prefix + label, COLOURS[k % len(COLOURS)], MARKERS[k % len(MARKERS)], slow
         )
     return result
 
