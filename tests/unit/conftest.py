@@ -75,7 +75,10 @@ class DenseSystem:
         assert forces.force_ratio(self.interactions) < 1e-6
         assert self.eigenvalues[~self.null].min() > 0
 
-    def solve(self, load: np.ndarray) -> np.ndarray:
+    def product(self, displacements: np.ndarray) -> np.ndarray:
+        return hessian.multiply(self.interactions, displacements)
+
+    def solve(self, load: np.ndarray, planned: int | None = None) -> np.ndarray:
         vectors = self.vectors[:, ~self.null]
         return vectors @ ((vectors.T @ load) / self.eigenvalues[~self.null, None])
 

@@ -58,7 +58,7 @@ def sparse(inter: PairInteractions, masses: np.ndarray | None = None) -> sp.bsr_
 def multiply(inter: PairInteractions, x: np.ndarray) -> np.ndarray:
     """Return H x for x of shape (dN,) or (dN, k) without assembling H; H is not mass-weighted.
 
-    The plain-numpy product that residuals are verified with, whatever solver gave x.
+    Plain numpy on the pairs: the oracle of the assembled and the compiled products.
     """
     columns = x.reshape(inter.n * inter.d, -1)
     result = np.empty_like(columns, dtype=np.float64)

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glassmodes.errors import InputError
-from glassmodes.mechanics import hessian
 from glassmodes.mechanics.interactions import PairInteractions, pair_vectors
 
 if TYPE_CHECKING:
@@ -185,8 +184,8 @@ def _stiffness_by_pairs(system, pairs: np.ndarray, batch: int) -> tuple[np.ndarr
         force[pairs[part, 0], :, columns] = -normals[part] / np.sqrt(2)
         force[pairs[part, 1], :, columns] = normals[part] / np.sqrt(2)
         force = force.reshape(inter.n * inter.d, -1)
-        response = system.solve(force)
-        residuals[part] = np.linalg.norm(hessian.multiply(inter, response) - force, axis=0)
+        response = system.solve(force, planned=len(pairs))
+        residuals[part] = np.linalg.norm(system.product(response) - force, axis=0)
         work = np.einsum("xk,xk->k", force, response)
         response = _without_drift(response.reshape(inter.n, inter.d, -1), inertia)
         stiffness[part] = _ratio(work, np.einsum("n,nck,nck->k", masses, response, response))
@@ -242,8 +241,8 @@ def _columns(system, sweep: np.ndarray, batch: int) -> Iterator[tuple[int, int, 
             force[held, c, :, c] = -1.0 / held.sum()
             force[sites, c, np.arange(len(sites)), c] += 1.0
         force = force.reshape(n * d, -1)
-        response = system.solve(force)
-        residual = np.square(hessian.multiply(inter, response) - force).sum(axis=0)
+        response = system.solve(force, planned=len(sweep) * d)
+        residual = np.square(system.product(response) - force).sum(axis=0)
         residual = np.sqrt(residual.reshape(len(sites), d).sum(axis=1))
         response = _without_drift(response.reshape(n, d, -1), inertia)
         response = np.ascontiguousarray(response.reshape(n * d, len(sites), d).transpose(1, 2, 0))

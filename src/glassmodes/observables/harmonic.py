@@ -170,12 +170,24 @@ class HarmonicSystem:
         full[self.order] = rows.reshape(self.n, self.d, -1)
         return full.reshape(self.n * self.d, -1)
 
-    def solve(self, right: np.ndarray) -> np.ndarray:
+    def product(self, displacements: np.ndarray) -> np.ndarray:
+        """Return H u for the columns of (dN, k), in sample order on every rank.  Collective."""
+        return self.gather(self.stiffness.apply(self.scatter(displacements)))
+
+    def solve(self, right: np.ndarray, planned: int | None = None) -> np.ndarray:
         """Return H^+ b, the displacements under forces b, for the columns of (dN, k).
 
         H is not mass-weighted and H^+ its pseudo-inverse.  By a Cholesky factor of H + s with
         s removed by refinement, or by conjugate gradients, whichever is estimated faster.
         Every rank passes and receives whole vectors in sample order.  Collective.
+
+        Parameters
+        ----------
+        right : (dN, k)
+            Forces.
+        planned
+            Columns that this and the following calls will solve in all, by default k: many
+            small batches are worth a factor that one of them is not.
 
         Raises
         ------
@@ -186,7 +198,7 @@ class HarmonicSystem:
         """
         local = self.stiffness.project(self.scatter(right))
         try:
-            if self._takes_factor(local.shape[1]):
+            if self._takes_factor(planned or local.shape[1]):
                 solution = self._solve_with_factor(local)
             else:
                 solution, _ = conjugate_gradient(self.stiffness, local, tolerance=_CG_TOLERANCE)
