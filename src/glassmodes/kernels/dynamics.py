@@ -41,22 +41,13 @@ _SKIN = 0.16  # of the longest cutoff; the optimum of a liquid, flat
 _CHUNK = 1_000_000  # particle steps between two returns to Python
 _FIRST_CHUNK = 50  # FIRE steps
 _LONGEST_MOVE = 0.1  # of the mean distance between particles, of one FIRE step
-_FIRE_START = (
-    0.0,
-    0.25,
-    -1.0,
-    np.inf,
-)  # time step (0: a tenth of the longest), alpha, at rest
 
 
 class _System(ctypes.Structure):
     """Mirror of gm_system in pair_forces.hpp."""
 
     _fields_ = (
-        *(
-            (name, ctypes.c_int32)
-            for name in ("dimension", "species", "tables", "octaves", "bits")
-        ),
+        *((name, ctypes.c_int32) for name in ("dimension", "species", "tables", "octaves", "bits")),
         ("n", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in ("box", "species_of", "diameters")),
         ("non_additivity", ctypes.c_double),
@@ -121,9 +112,7 @@ class PairDynamics:
         If the sample does not fit the potential, or a box edge is below twice the cutoff.
     """
 
-    def __init__(
-        self, sample: Sample, potential: PairPotential, skin: float | None = None
-    ) -> None:
+    def __init__(self, sample: Sample, potential: PairPotential, skin: float | None = None) -> None:
         sample.validate()
         potential.check(sample)
         self.potential = potential
@@ -173,9 +162,7 @@ class PairDynamics:
         )
         return energy.value, force, virial
 
-    def tabulated_forces(
-        self, positions: np.ndarray
-    ) -> tuple[float, np.ndarray, np.ndarray]:
+    def tabulated_forces(self, positions: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return what `forces` returns, from the same tables in numpy: the compiled loop's twin."""
         i, j, vector, cutoff = self._pairs(positions)
         square = np.einsum("pc,pc->p", vector, vector)
@@ -183,9 +170,7 @@ class PairDynamics:
         energy, slope = self.tables.evaluate(table, square / cutoff**2)
         return self._assembled(i, j, energy, -2.0 * slope / cutoff**2, vector)
 
-    def exact_forces(
-        self, positions: np.ndarray
-    ) -> tuple[float, np.ndarray, np.ndarray]:
+    def exact_forces(self, positions: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return what `forces` returns, from the potential's own formulas."""
         i, j, vector, _ = self._pairs(positions)
         r = np.linalg.norm(vector, axis=1)
@@ -199,26 +184,18 @@ class PairDynamics:
         overlaps deeper than the tables reach taken at their innermost distance.
         """
         i, j, vector, cutoff = self._pairs(positions)
-        r = np.maximum(
-            np.linalg.norm(vector, axis=1), cutoff * 2.0 ** (-self.tables.octaves / 2)
-        )
+        r = np.maximum(np.linalg.norm(vector, axis=1), cutoff * 2.0 ** (-self.tables.octaves / 2))
         values = self._derivatives(i, j, r, order=2)
         stiffness = np.maximum(np.abs(values[2]), np.abs(values[1]) / r)
         rows = np.bincount(i, stiffness, self.n) + np.bincount(j, stiffness, self.n)
         return 2.0 * float(rows.max(initial=0.0))
 
-    def thermal_velocities(
-        self, temperature: float, rng: np.random.Generator
-    ) -> np.ndarray:
+    def thermal_velocities(self, temperature: float, rng: np.random.Generator) -> np.ndarray:
         """Draw Maxwell's velocities (N, d) with zero momentum and exactly this temperature."""
-        velocities = (
-            rng.standard_normal((self.n, self.d)) / np.sqrt(self.masses)[:, None]
-        )
+        velocities = rng.standard_normal((self.n, self.d)) / np.sqrt(self.masses)[:, None]
         velocities -= self.masses @ velocities / self.masses.sum()
         twice_kinetic = float(self.masses @ (velocities**2).sum(axis=1))
-        return velocities * np.sqrt(
-            temperature * self.degrees_of_freedom / twice_kinetic
-        )
+        return velocities * np.sqrt(temperature * self.degrees_of_freedom / twice_kinetic)
 
     def run(
         self,
@@ -263,14 +240,8 @@ class PairDynamics:
         x, v = self._checked(positions).copy(), self._checked(velocities).copy()
         end = temperature_start if temperature_end is None else temperature_end
         if min(temperature_start, end) <= 0 < thermostat_time:
-            raise InputError(
-                f"temperatures must be positive, found {temperature_start} to {end}"
-            )
-        chain = (
-            np.zeros(2 * CHAIN_LENGTH)
-            if thermostat is None
-            else np.array(thermostat, float)
-        )
+            raise InputError(f"temperatures must be positive, found {temperature_start} to {end}")
+        chain = np.zeros(2 * CHAIN_LENGTH) if thermostat is None else np.array(thermostat, float)
         result = Trajectory(x, v, chain)
         records, done = [], 0
         chunk = max(every, _CHUNK // self.n // every * every)
@@ -290,9 +261,7 @@ class PairDynamics:
                 )
             if progress is not None:
                 progress(done)
-        table = (
-            np.concatenate(records) if records else np.empty((0, len(TRACE_COLUMNS)))
-        )
+        table = np.concatenate(records) if records else np.empty((0, len(TRACE_COLUMNS)))
         result.trace = dict(zip(TRACE_COLUMNS, table.T, strict=True))
         result.trace["time"] = dt * every * np.arange(1, len(table) + 1)
         return result
@@ -320,24 +289,18 @@ class PairDynamics:
         """
         x = self._checked(positions).copy()
         v = np.zeros_like(x)
-        state = np.array(_FIRE_START)
+        state: np.ndarray | None = None
         longest_move = _LONGEST_MOVE * float((self.box.prod() / self.n) ** (1 / self.d))
         done, chunk, evaluations = 0, _FIRST_CHUNK, 0
         bound = np.inf
         while True:
             # overlaps open and the stiffness falls: look at it again and again until it stays
             before, bound = bound, self.stiffness_bound(x)
-            chunk = (
-                min(2 * chunk, max(50, _CHUNK // self.n))
-                if bound > 0.7 * before
-                else chunk
-            )
-            dt_max = _longest_fire_step(bound)
-            state[0] = state[0] or 0.1 * dt_max
+            chunk = min(2 * chunk, max(50, _CHUNK // self.n)) if bound > 0.7 * before else chunk
+            dt_max = longest_fire_step(bound)
+            state = fire_start(dt_max) if state is None else state
             now = max(0, min(chunk, max_steps - done))
-            converged, used = self._descend(
-                x, v, now, force_tolerance, dt_max, longest_move, state
-            )
+            converged, used = self._descend(x, v, now, force_tolerance, dt_max, longest_move, state)
             evaluations += used
             done += now
             if progress is not None:
@@ -366,9 +329,7 @@ class PairDynamics:
         result.evaluations += int(counts[0])
         result.list_builds += int(counts[1])
 
-    def _descend(
-        self, x, v, steps, tolerance, dt_max, longest_move, state
-    ) -> tuple[bool, int]:
+    def _descend(self, x, v, steps, tolerance, dt_max, longest_move, state) -> tuple[bool, int]:
         if self._library is None:
             return dynamics_numpy.fire(
                 self.tabulated_forces,
@@ -402,21 +363,13 @@ class PairDynamics:
         return i[kept], j[kept], vector[kept], cutoff[kept]
 
     def _diameters(self, i, j) -> tuple[np.ndarray | None, np.ndarray | None]:
-        return (
-            (None, None)
-            if self.diameters is None
-            else (self.diameters[i], self.diameters[j])
-        )
+        return (None, None) if self.diameters is None else (self.diameters[i], self.diameters[j])
 
     def _derivatives(self, i, j, r, order) -> np.ndarray:
         species = self.species[i], self.species[j]
-        return self.potential.derivatives(
-            r, *species, *self._diameters(i, j), order=order
-        )
+        return self.potential.derivatives(r, *species, *self._diameters(i, j), order=order)
 
-    def _assembled(
-        self, i, j, energy, pull, vector
-    ) -> tuple[float, np.ndarray, np.ndarray]:
+    def _assembled(self, i, j, energy, pull, vector) -> tuple[float, np.ndarray, np.ndarray]:
         """Sum pair energies and the forces pull * (x_i - x_j) on i."""
         pair_force = pull[:, None] * vector
         force = np.zeros((self.n, self.d))
@@ -451,13 +404,18 @@ class PairDynamics:
         )
 
 
-def _longest_fire_step(stiffness_bound: float) -> float:
+def longest_fire_step(stiffness_bound: float) -> float:
     """Return the longest time step of FIRE, a fraction of the stability limit 2 / ω_max.
 
     The bound exceeds ω_max² by a factor near 2; from 1.5 on FIRE bounces at some glasses, at
     1.0 it takes more steps for all (inverse power laws, Lennard-Jones, harmonic spheres).
     """
     return 1.5 / np.sqrt(stiffness_bound) if stiffness_bound > 0 else 1.0
+
+
+def fire_start(dt_max: float) -> np.ndarray:
+    """Return FIRE's state at rest: time step, mixing, steps downhill (-1: none), max force."""
+    return np.array([0.1 * dt_max, 0.25, -1.0, np.inf])
 
 
 def _aligned_copy(array: np.ndarray) -> np.ndarray:

@@ -33,9 +33,7 @@ class _Chain:
             drive = self._inertia(k - 1, temperature) * self.w[k - 1] ** 2 - temperature
         return drive / self._inertia(k, temperature)
 
-    def _kick(
-        self, k: int, twice_kinetic: float, temperature: float, dt: float
-    ) -> None:
+    def _kick(self, k: int, twice_kinetic: float, temperature: float, dt: float) -> None:
         drag = np.exp(-0.125 * dt * self.w[k + 1]) if k + 1 < len(self.w) else 1.0
         push = self._push(k, twice_kinetic, temperature)
         self.w[k] = (self.w[k] * drag + 0.25 * dt * push) * drag

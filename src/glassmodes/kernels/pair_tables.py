@@ -1,4 +1,4 @@
-r"""Pair energies as piecewise quintics in z = (r / r_c)², for loops that take neither root nor power.
+r"""Pair energies as piecewise quintics in z = (r / r_c)²: no root, no power in the inner loop.
 
 Any `PairPotential` becomes a table, so a new potential runs at compiled speed at once.
 Intervals are equal parts of the octaves [1/2, 1), [1/4, 1/2), ... of z: the row of a distance
@@ -94,16 +94,12 @@ class PairTables:
         non_additivity = potential.non_additivity if potential.lengths is None else None
         return cls(rows, table_of, cutoffs, non_additivity, octaves, bits, accuracy)
 
-    def evaluate(
-        self, table: np.ndarray, z: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def evaluate(self, table: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return φ and dφ/dz, two (P,) arrays, as the compiled loops compute them.
 
         table : (P,) int, table of each pair;  z : (P,) float64, squared reduced distance.
         """
-        return _evaluate(
-            self.rows, np.asarray(table), np.asarray(z), self.octaves, self.bits
-        )
+        return _evaluate(self.rows, np.asarray(table), np.asarray(z), self.octaves, self.bits)
 
 
 class _Radial:
@@ -119,12 +115,8 @@ class _Radial:
         z = np.minimum(z, 1.0 - 2.0**-50)
         x = self.cutoff * np.sqrt(z)
         with np.errstate(all="ignore"):
-            f, first, second = self.energy * self.potential.reduced(
-                *self.pair, x, order=2
-            )
-            values = np.stack(
-                [f, first * x / (2 * z), (second * x**2 - first * x) / (4 * z**2)]
-            )
+            f, first, second = self.energy * self.potential.reduced(*self.pair, x, order=2)
+            values = np.stack([f, first * x / (2 * z), (second * x**2 - first * x) / (4 * z**2)])
         if not np.isfinite(values).all():
             worst = x[~np.isfinite(values).all(axis=0)].max()
             raise InputError(
@@ -136,9 +128,7 @@ class _Radial:
     def octaves_needed(self) -> int:
         """Return how many octaves below the cutoff the energy takes to reach the core's."""
         for octaves in range(_FEWEST_OCTAVES, _MOST_OCTAVES):
-            if abs(self(np.array([2.0**-octaves]))[0, 0]) > _CORE_ENERGY * abs(
-                self.energy
-            ):
+            if abs(self(np.array([2.0**-octaves]))[0, 0]) > _CORE_ENERGY * abs(self.energy):
                 return octaves
         return _MOST_OCTAVES
 
