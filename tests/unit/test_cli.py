@@ -281,7 +281,7 @@ def test_import_and_info_answer_alike(folder, call):
     code, out, _ = call("info", imported, "--json")
     second = json.loads(out)
     assert second["kind"] == "sample"
-    assert second["provenance"]["imported_from"].endswith("good.npz")
+    assert second["provenance"]["import"]["file"].endswith("good.npz")
     for key in ("energy_per_particle", "pressure", "density", "contacts", "species"):
         assert first[key] == second[key]
 
@@ -730,7 +730,7 @@ def test_minimize_brings_a_shaken_sample_back(folder, call):
     assert answer["force_ratio"] < 1e-10 and answer["force_free"]
     expected = json.loads(call("info", folder / "good.h5", "--json")[1])["energy_per_particle"]
     assert answer["energy_per_particle"] == pytest.approx(expected, rel=1e-12)
-    assert Sample.read(relaxed).provenance["force_ratio"] < 1e-10
+    assert Sample.read(relaxed).provenance["minimisation"]["force_ratio"] < 1e-10
 
 
 # --- as a process ---------------------------------------------------------------------------

@@ -72,9 +72,8 @@ def _import(args) -> dict:
         raise InputError(f"{args.file} carries no model: say which with --model NAME or FILE.yaml")
     interactions = find_interactions(sample)
     answer = describe_sample(sample, interactions)
-    sample.provenance = {
-        **sample.provenance,
-        "imported_from": str(args.file),
+    sample.provenance["import"] = {
+        "file": str(args.file),
         "max_force": answer["max_force"],
         "force_ratio": answer["force_ratio"],
     }

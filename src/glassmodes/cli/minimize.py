@@ -10,8 +10,8 @@ from glassmodes.parallel import on_root
 DESCRIPTION = """\
 Minimise the energy at fixed box: FIRE into the basin, then Newton steps with the exact Hessian.
 
-The answer carries the residual force, its ratio to the typical contact force and the number of
-force evaluations; they are stored in the provenance of the new sample."""
+The answer carries the residual force, its ratio to the typical contact force and the effort; they
+are stored in the provenance of the new sample."""
 
 
 def add_parser(subparsers) -> None:
@@ -45,11 +45,9 @@ def run(args, comm) -> dict:
 def _minimise(args, sample) -> dict:
     from glassmodes.cli.description import describe_sample
     from glassmodes.mechanics.interactions import find_interactions
-    from glassmodes.models import from_spec
-    from glassmodes.preparation import minimise
+    from glassmodes.preparation.minimise import minimise
 
-    find_interactions(sample, order=1)  # refuses what cannot be minimised, before any work
-    relaxed, info = minimise(sample, from_spec(sample.model), tolerance=args.tolerance)
-    answer = describe_sample(relaxed, find_interactions(relaxed))
+    relaxed, info = minimise(sample, tolerance=args.tolerance)
     relaxed.write(args.output)
+    answer = describe_sample(relaxed, find_interactions(relaxed))
     return {"output": args.output, **answer, "minimisation": info}

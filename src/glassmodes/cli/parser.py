@@ -82,6 +82,11 @@ def positive_number(text: str) -> float:
     return value
 
 
+def non_negative_number(text: str) -> float:
+    """Convert an option's value to a finite number of at least zero."""
+    return 0.0 if text.strip() in ("0", "0.0") else positive_number(text)
+
+
 def _whole_number(text: str, least: int, expected: str) -> int:
     try:
         value = int(text)
