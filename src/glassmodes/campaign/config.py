@@ -8,6 +8,7 @@ models are looked up only when a configuration is checked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -44,46 +45,62 @@ class Campaign(Section):
     )
 
 
-class Quench(Section):
+class Descent(Section):
+    """What all protocols end with."""
+
+    force_tolerance: float = key(
+        1e-10,
+        "the minimum is reached when the largest force component falls below this part of "
+        "the typical contact force",
+        "1",
+        ge=1e-13,
+        le=1e-6,
+    )
+
+
+class RandomStart(Descent):
+    """Random positions, then straight to the nearest minimum: infinite temperature."""
+
+    name: Literal["random_start"] = key(..., "no liquid at all")
+
+    @property
+    def temperature(self) -> float:
+        """Of the liquid that random positions are."""
+        return math.inf
+
+
+class Liquid(Descent):
+    """Molecular dynamics of the liquid."""
+
+    temperature: float = key(..., "temperature of the liquid", "energy/k_B", gt=0)
+    equilibration_time: float = key(50.0, "time in the liquid before anything else", "time", ge=0)
+    time_step: float | None = key(
+        None,
+        "step of the molecular dynamics; null: 0.0025 from temperature 1 on, 0.005 below",
+        "time",
+        gt=0,
+    )
+    thermostat_time: float = key(0.2, "time constant of the Nose-Hoover chain", "time", gt=0)
+
+    def step_at(self, temperature: float) -> float:
+        """Return the time step of the molecular dynamics at a temperature."""
+        return self.time_step or (0.0025 if temperature >= 1.0 else 0.005)
+
+
+class Quench(Liquid):
     """Molecular dynamics of the liquid, then straight to the nearest minimum."""
 
     name: Literal["instantaneous_quench"] = key(
         ..., "liquid at one temperature, quenched without any cooling"
     )
-    temperature: float = key(..., "temperature of the liquid", "energy/k_B", gt=0)
-    equilibration_time: float = key(50.0, "time in the liquid before the quench", "time", ge=0)
-    time_step: float = key(0.005, "step of the molecular dynamics", "time", gt=0)
-    thermostat_time: float = key(0.2, "time constant of the Nose-Hoover chain", "time", gt=0)
-    force_tolerance: float = key(
-        1e-10,
-        "the minimum is reached when the largest force component falls below this part of "
-        "the typical contact force",
-        "1",
-        gt=0,
-        le=1e-6,
-    )
 
 
-class Cooling(Section):
+class Cooling(Liquid):
     """Molecular dynamics of the liquid, cooling at a constant rate, then the nearest minimum."""
 
-    name: Literal["slow_cooling"] = key(..., "liquid cooled at a constant rate")
-    temperature: float = key(
-        ..., "temperature of the liquid where the cooling starts", "energy/k_B", gt=0
-    )
-    final_temperature: float = key(..., "temperature where the cooling ends", "energy/k_B", ge=0)
+    name: Literal["slow_cooling"] = key(..., "liquid cooled from `temperature` at a constant rate")
+    final_temperature: float = key(..., "temperature where the cooling ends", "energy/k_B", gt=0)
     rate: float = key(..., "temperature lost per time", "energy/k_B/time", gt=0)
-    equilibration_time: float = key(50.0, "time in the liquid before the cooling", "time", ge=0)
-    time_step: float = key(0.005, "step of the molecular dynamics", "time", gt=0)
-    thermostat_time: float = key(0.2, "time constant of the Nose-Hoover chain", "time", gt=0)
-    force_tolerance: float = key(
-        1e-10,
-        "the minimum is reached when the largest force component falls below this part of "
-        "the typical contact force",
-        "1",
-        gt=0,
-        le=1e-6,
-    )
 
     @model_validator(mode="after")
     def _cools(self) -> Cooling:
@@ -95,7 +112,7 @@ class Cooling(Section):
         return self
 
 
-Protocol = Annotated[Quench | Cooling, Field(discriminator="name")]
+Protocol = Annotated[Quench | Cooling | RandomStart, Field(discriminator="name")]
 
 
 class Modes(Section):

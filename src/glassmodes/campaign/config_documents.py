@@ -69,7 +69,8 @@ def render_readme() -> str:
 def _render_section(model: type[BaseModel], path: str) -> Iterator[str]:
     """Yield a table of the plain keys of a section, then the sections below it."""
     plain, below = [], []
-    for name, field in model.model_fields.items():
+    # The name that chooses a protocol comes first, inherited keys follow.
+    for name, field in sorted(model.model_fields.items(), key=lambda item: item[0] != "name"):
         here = f"{path}.{name}" if path else name
         sections = list(_sections(field.annotation, here))
         if not sections:

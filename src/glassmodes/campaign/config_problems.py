@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from glassmodes.errors import nearest
 
-_PROTOCOLS = ("instantaneous_quench", "slow_cooling")
+_PROTOCOLS = ("instantaneous_quench", "slow_cooling", "random_start")
 
 _TEXTS = {
     "missing": "this key is compulsory",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from glassmodes.campaign.config import CampaignConfig, Cooling
+from glassmodes.campaign.config import CampaignConfig, Cooling, Liquid
 from glassmodes.campaign.manifest import Batch
 
 _NEIGHBOURS = {2: 0.35, 3: 1.0, 4: 2.5}
@@ -27,10 +27,12 @@ def preparation_seconds(config: CampaignConfig, ensemble: str) -> float:
     """Estimate the seconds that one core needs to prepare one sample."""
     settings = config.ensembles[ensemble]
     protocol = settings.protocol
-    time = protocol.equilibration_time
+    steps = float(_MINIMISATION_STEPS)
+    if isinstance(protocol, Liquid):
+        steps += protocol.equilibration_time / protocol.step_at(protocol.temperature)
     if isinstance(protocol, Cooling):
-        time += (protocol.temperature - protocol.final_temperature) / protocol.rate
-    steps = time / protocol.time_step + _MINIMISATION_STEPS
+        time = (protocol.temperature - protocol.final_temperature) / protocol.rate
+        steps += time / protocol.step_at(protocol.final_temperature)
     return steps * settings.particles * _SECONDS_PER_STEP * _neighbours(config, ensemble)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from glassmodes.campaign.config import CampaignConfig
 from glassmodes.errors import InputError, nearest
 
-BATCH_PATTERN = r"\d{6,}-\d{6,}"
+BATCH_PATTERN = r"\d+-\d+"
 
 
 @dataclass(frozen=True)
