@@ -165,6 +165,8 @@ def test_no_plateau_is_invented():
     assert not steeper.found and "steeper" in steeper.reason
     few = find_plateau_end(grid, *reduced_cumulative(w[:20], owner[:20], 3000, grid, 5))
     assert not few.found and "too few" in few.reason
+    short = find_plateau_end(grid[:5], [1.0] * 5, [0.1] * 5, [60] * 5, minimum_span=1.5)
+    assert not short.found and "only a factor" in short.reason
 
 
 def test_upper_tail_recovers_seven_halves():

@@ -3,10 +3,10 @@
 Verdicts
 --------
 agree
-    The difference is within the tolerance of the printed number plus two of our errors,
-    and our error does not exceed that tolerance.
+    The difference is within the tolerance of the printed number and two of our errors,
+    added in quadrature, and our error does not exceed that tolerance.
 disagree
-    It is not.
+    The difference is larger.
 not resolved
     Our error is too large to tell, or there are too few modes for a number.
 different protocol
@@ -80,9 +80,13 @@ def judge(measured: float, error: float, value: float, tolerance: float) -> str:
     """Compare a measurement with a printed number that has a tolerance."""
     if not (math.isfinite(measured) and math.isfinite(error)):
         return NOT_RESOLVED
-    if abs(measured - value) > tolerance + 2.0 * error:
+    if not _consistent(measured, error, value, tolerance):
         return DISAGREE
     return AGREE if error <= tolerance else NOT_RESOLVED
+
+
+def _consistent(measured: float, error: float, value: float, tolerance: float) -> bool:
+    return abs(measured - value) <= math.hypot(tolerance, 2.0 * error)
 
 
 def _base(paper: PaperValue, ensemble: dict[str, Any]) -> dict[str, Any]:
@@ -182,7 +186,7 @@ def _size_notes(paper, ensemble, ensembles, by_name) -> list[str]:
     notes = []
     smallest = int(paper.particles.split()[0])
     if ensemble["particles"] < smallest:
-        notes.append(f"N is below the thesis' {paper.particles}; small systems are softer")
+        notes.append(f"N is below the thesis' sizes ({paper.particles}); small systems are softer")
     siblings = [
         e
         for e in sorted(ensembles, key=lambda e: e["particles"])
@@ -228,8 +232,9 @@ def _exponent(paper: PaperValue, ensemble: dict[str, Any], tables) -> dict[str, 
             "explanation": f"{window}, {row['modes_needed']} needed{bound}; {sizes}",
         }
     measured, error = row["exponent"], row["exponent_error"]
-    reasons = [window]
-    if abs(measured - paper.value) <= paper.tolerance + 2.0 * error:
+    inner = f"{row['inner_exponent']:.2f} +- {row['inner_exponent_error']:.2f}"
+    reasons = [window, f"the lower 80 % of the window give {inner}"]
+    if _consistent(measured, error, paper.value, paper.tolerance):
         verdict = AGREE
     elif ensemble["protocol"] != paper.protocol:
         verdict = DIFFERENT_PROTOCOL
@@ -307,7 +312,7 @@ def _participation_row(row: dict[str, Any], ensembles: list[dict[str, Any]]) -> 
         verdict = NOT_RESOLVED
         spread = "unknown" if error is None else f"{error:.2f}"
         window += f"; error of the slope {spread}"
-    elif abs(slope - expected) <= PARTICIPATION_TOLERANCE + 2.0 * error:
+    elif _consistent(slope, error, expected, PARTICIPATION_TOLERANCE):
         verdict = AGREE
     else:
         verdict = (

@@ -31,7 +31,7 @@ from glassmodes.campaign.table_files import (
     write_table,
 )
 from glassmodes.observables.shear_statistics import relative_deficit
-from glassmodes.statistics.bootstrap import Estimate, bootstrap, ratio, samples_needed
+from glassmodes.statistics.bootstrap import Estimate, bootstrap, ratio
 from glassmodes.statistics.power_law import (
     Plateau,
     PowerLawFit,
@@ -47,8 +47,13 @@ RESOLVED, NOT_RESOLVED = "resolved", "not resolved"
 LAW = 4.0
 """Exponent of the law whose window and resolution are judged."""
 
+INNER_WINDOW = 0.8
+"""A fit counts as resolved only if this part of its window gives the same exponent."""
+
 SCAN_POINTS = 40
 SCAN_MINIMUM_MODES = 10
+TAIL_MINIMUM_SAMPLES = 20
+PARTICIPATION_MINIMUM_MODES = 30
 DIPOLE_TAIL_FRACTION = 0.01
 SHEAR_TAIL_SIGMAS = 2.0
 
@@ -71,7 +76,8 @@ def write_fits(config) -> None:
     write_table(results, "exponents", exponents)
     write_table(results, "exponent_scan", scans)
     write_table(results, "tails", tail_rows(results, ensembles, settings))
-    write_table(results, "size_scaling", scaling_rows(results, ensembles, settings))
+    windows = {r["ensemble"]: r["window_upper"] for r in exponents}
+    write_table(results, "size_scaling", scaling_rows(results, ensembles, windows, settings))
 
 
 def read_plateau(results, ensemble: dict[str, Any], settings: StatisticsSettings) -> Plateau:
@@ -118,11 +124,14 @@ def fit_ensemble_exponent(
     set_by = min(limits, key=lambda k: limits[k])
     upper = limits[set_by]
     w, owner = modes["frequency"], modes["row"]
-    fit = fit_exponent(w, owner, samples, upper, **settings.options)
-    used = int(fit.used[0])
-    precise = used >= 2 and float(fit.exponent.error[0]) <= settings.exponent_precision
+    ends = [upper, INNER_WINDOW * upper]
+    fit = fit_exponent(w, owner, samples, ends, **settings.options)
+    used, error = int(fit.used[0]), float(fit.exponent.error[0])
     needed = values_needed(LAW, settings.exponent_precision)
-    enough = precise and used >= needed // 2
+    enough = used >= needed and error <= settings.exponent_precision and _stable(fit)
+    factor = needed / max(used, 1)
+    if used >= needed:
+        factor = max((error / settings.exponent_precision) ** 2, 2.0)
     row = {
         "ensemble": ensemble["ensemble"],
         "group": ensemble["group"],
@@ -138,12 +147,20 @@ def fit_ensemble_exponent(
         "modes": used,
         "samples_used": int(fit.samples_used[0]),
         **(estimate_cells("exponent", fit.exponent, 0) if enough else unknown_estimate("exponent")),
+        "inner_exponent": fit.exponent.value[1] if enough else None,
+        "inner_exponent_error": fit.exponent.error[1] if enough else None,
         "goodness": goodness_of_fit(w, upper, seed=settings.seed) if enough else None,
         "verdict": RESOLVED if enough else NOT_RESOLVED,
         "modes_needed": needed,
-        "samples_needed": max(samples, math.ceil(samples * needed / max(used, 1))),
+        "samples_needed": samples if enough else math.ceil(samples * factor),
     }
     return row, list(_scan_rows(ensemble, w, owner, samples, upper, phonon, settings))
+
+
+def _stable(fit: PowerLawFit) -> bool:
+    """Tell whether the second, narrower window agrees with the first within two errors."""
+    value, error = fit.exponent.value, fit.exponent.error
+    return bool(abs(value[1] - value[0]) <= 2.0 * math.hypot(error[0], error[1]))
 
 
 def _scan_rows(
@@ -232,12 +249,13 @@ def _tail_cells(
 ) -> dict[str, Any]:
     """Cells of one tail: resolved if precise and if a threshold further out agrees."""
     used = int(fit.used[0])
-    value, error = fit.exponent.value, fit.exponent.error
-    stable = bool(abs(value[1] - value[0]) <= 2.0 * math.hypot(error[0], error[1]))
-    resolved = used >= needed and bool(error[0] <= settings.tail_precision) and stable
-    factor = needed / max(used, 1)
-    if used >= needed and np.isfinite(error[0]):
-        factor = max((error[0] / settings.tail_precision) ** 2, 2.0)
+    error, spread = float(fit.exponent.error[0]), int(fit.samples_used[0])
+    enough = used >= needed and spread >= TAIL_MINIMUM_SAMPLES
+    resolved = enough and error <= settings.tail_precision and _stable(fit)
+    if enough:
+        factor = max((error / settings.tail_precision) ** 2, 2.0)
+    else:
+        factor = max(needed / max(used, 1), TAIL_MINIMUM_SAMPLES / max(spread, 1))
     return {
         "samples": samples,
         "threshold": fit.upper[0],
@@ -254,9 +272,15 @@ def _tail_cells(
 
 
 def scaling_rows(
-    results, ensembles: list[dict[str, Any]], settings: StatisticsSettings
+    results,
+    ensembles: list[dict[str, Any]],
+    windows: dict[str, float],
+    settings: StatisticsSettings,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `size_scaling` for every group with at least two sizes."""
+    """Yield the rows of `size_scaling` for every group with at least two sizes.
+
+    `windows` holds the upper end of the window of the soft modes of every ensemble.
+    """
     groups = defaultdict(list)
     for e in sorted(ensembles, key=lambda e: e["particles"]):
         groups[e["group"]].append(e)
@@ -264,8 +288,9 @@ def scaling_rows(
     for group, members in groups.items():
         if len({e["particles"] for e in members}) < 2:
             continue
-        if all(e["samples_with_modes"] for e in members):
-            yield _participation_scaling(results, group, members, settings)
+        if all(e["ensemble"] in windows for e in members):
+            upper = min(windows[e["ensemble"]] for e in members)
+            yield _participation_scaling(results, group, members, upper, settings)
         with_moduli = [shear[e["ensemble"]] for e in members if e["ensemble"] in shear]
         if len({r["particles"] for r in with_moduli}) >= 2:
             for quantity, name in (
@@ -286,10 +311,13 @@ def scaling_rows(
 
 
 def _participation_scaling(
-    results, group: str, members: list[dict[str, Any]], settings: StatisticsSettings
+    results,
+    group: str,
+    members: list[dict[str, Any]],
+    upper: float,
+    settings: StatisticsSettings,
 ) -> dict[str, Any]:
-    """Mean ``N e`` of the modes below a window that is free of phonons at every size."""
-    upper = min(min(_phonon_limit(e, settings), e["complete_below"]) for e in members)
+    """Mean ``N e`` of the soft modes below a window that serves every size of the group."""
     values, errors, counts = [], [], []
     for e in members:
         modes = read_modes(results, e["ensemble"])
@@ -310,6 +338,7 @@ def _participation_scaling(
         samples,
         upper,
         settings,
+        minimum_count=PARTICIPATION_MINIMUM_MODES,
     )
 
 
@@ -340,14 +369,19 @@ def _scaling_row(
     samples: list[int],
     upper: float | None,
     settings: StatisticsSettings,
+    minimum_count: int = 2,
 ) -> dict[str, Any]:
+    """Row of one scaling: resolved if precise, with `minimum_count` values at every size."""
     usable = np.isfinite(values) & (values > 0) & np.isfinite(errors) & (errors > 0)
     sizes = np.array([m["particles"] for m in members])
     slope = error = math.nan
     if usable.all():
         fit = fit_scaling(sizes, values, errors)
         slope, error = fit.slope, fit.error
-    resolved = error <= settings.scaling_precision
+    resolved = error <= settings.scaling_precision and min(counts) >= minimum_count
+    factor = minimum_count / max(min(counts), 1)
+    if math.isfinite(error):
+        factor = max(factor, (error / settings.scaling_precision) ** 2)
     return {
         "group": group,
         "dimension": members[0]["dimension"],
@@ -361,5 +395,5 @@ def _scaling_row(
         "slope": slope if resolved else None,
         "slope_error": error,
         "verdict": RESOLVED if resolved else NOT_RESOLVED,
-        "samples_needed": samples_needed(min(samples), error, settings.scaling_precision),
+        "samples_needed": math.ceil(max(factor, 1.0) * min(samples)),
     }

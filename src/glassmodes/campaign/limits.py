@@ -9,8 +9,8 @@ from glassmodes.campaign.compare import NOT_RESOLVED
 
 
 def words(name: str) -> str:
-    """Return an identifier as words."""
-    return name.replace("_", " ")
+    """Return an identifier as words, names of people with a capital."""
+    return name.replace("_", " ").replace("debye", "Debye")
 
 
 def limits_in_words(tables: dict[str, list[dict[str, Any]]]) -> list[str]:

@@ -313,7 +313,7 @@ def _block(
     units = {c.name: c.unit for c in TABLES[table].columns}
     columns = [
         {
-            "label": n.rstrip("±").replace("_", " "),
+            "label": words(n.rstrip("±")),
             "unit": units[n.rstrip("±")] if units[n.rstrip("±")] not in ("1", "see law") else "",
         }
         for n in names

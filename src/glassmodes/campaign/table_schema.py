@@ -408,6 +408,8 @@ _TABLES = (
             _integer("modes", "modes in the window, all samples together"),
             _integer("samples_used", "samples with at least one of them"),
             *_estimate("exponent", "1", "s; empty if not resolved"),
+            _number("inner_exponent", "1", "s in the lower 80 % of the window, as a check"),
+            _number("inner_exponent_error", "1", "standard error of inner_exponent"),
             _number(
                 "goodness",
                 "1",

@@ -183,6 +183,9 @@ def find_plateau_end(
             math.nan, math.nan, False, f"too few modes: {most}, at least {minimum_count} needed"
         )
     first = usable[0]
+    if w[usable[-1]] < minimum_span * w[first]:
+        reason = f"only a factor {w[usable[-1]] / w[first]:.2f} holds {minimum_count} modes or more"
+        return Plateau(math.nan, math.nan, False, reason)
     reference, width = y[first], e[first]
     later = usable[1:]
     if np.any(y[later] > reference + sigmas * width):

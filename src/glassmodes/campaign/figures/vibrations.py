@@ -47,7 +47,7 @@ def draw_density_of_states(results: Path) -> Figure:
         ax.set(xscale="log", yscale="log", xlabel=FREQUENCY_LABEL)
         power = f"^{d - 1}" if d > 2 else ""
         ax.set_ylabel(rf"$D(\omega)/\omega{power}$  [$\omega_0^{{-{d}}}$]")
-        drawn: list[tuple[float, float]] = []
+        lowest = np.inf
         for e, every in members(ensembles, data, d):
             rows = [r for r in every if r["modes"] > 0]
             if not rows:
@@ -59,26 +59,27 @@ def draw_density_of_states(results: Path) -> Figure:
             if rows[0]["debye_level"] is not None:
                 ax.axhline(rows[0]["debye_level"], color=look.colour, ls="--", lw=0.9)
             mark_phonon(ax, e, look.colour)
-            drawn.extend(zip(x, value, strict=True))
-        if drawn:
-            _guide(ax, np.array(drawn), 4 - (d - 1))
+            lowest = min(lowest, value.min())
+        if np.isfinite(lowest):
+            _guide(ax, lowest, 4 - (d - 1))
         else:
             say_empty(ax, NO_MODES)
     finish_panels(axes)
     return figure
 
 
-def _guide(ax: Axes, points: np.ndarray, slope: int) -> None:
-    """Draw a line of the law's slope above the lowest points."""
-    x, y = points[np.argsort(points[:, 0])].T
-    span = np.array([x[0], x[0] * (x[-1] / x[0]) ** 0.4])
-    anchor = 3.0 * np.exp(np.mean(np.log(y[: max(3, len(y) // 5)])))
-    centre = np.sqrt(span[0] * span[1])
-    ax.plot(span, anchor * (span / centre) ** slope, color=GUIDE, linewidth=1.5, zorder=1)
+def _guide(ax: Axes, lowest: float, slope: int) -> None:
+    """Draw a line of the law's slope in the lower right corner, where no data lie."""
+    ax.set_ylim(0.3 * lowest, None)
+    (left, right), (bottom, top) = (np.log(limits) for limits in (ax.get_xlim(), ax.get_ylim()))
+    run = min(0.3 * (right - left), 0.3 * (top - bottom) / slope)
+    end, foot = left + 0.93 * (right - left), bottom + 0.06 * (top - bottom)
+    x, y = np.array([end - run, end]), np.array([foot, foot + slope * run])
+    ax.plot(np.exp(x), np.exp(y), color=GUIDE, linewidth=1.5)
     ax.annotate(
         r"$D\sim\omega^4$",
-        (centre, anchor),
-        xytext=(-4, 6),
+        (np.exp(x.mean()), np.exp(y.mean())),
+        xytext=(-5, 3),
         textcoords="offset points",
         ha="right",
         color=GUIDE,
