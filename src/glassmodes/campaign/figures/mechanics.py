@@ -48,9 +48,10 @@ def draw_shear_modulus(results: Path) -> Figure:
             value, bars = error_bars(rows, "probability_density")
             x = column(rows, "shear_modulus")
             ax.errorbar(x, value, bars, **style[e["ensemble"]].points)
+        models = {e["model"] for e, _ in members(ensembles, data, d)}
         if ax.lines:
             for paper in PAPER_VALUES:
-                if (paper.quantity, paper.dimension) == ("shear_modulus", d):
+                if paper.quantity == "shear_modulus" and paper.model in models:
                     ax.axvline(paper.value, color=GUIDE, ls="--", lw=1.0, label="thesis")
         else:
             say_empty(ax, "no moduli")
