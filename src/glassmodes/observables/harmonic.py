@@ -93,7 +93,8 @@ class HarmonicSystem:
         """Translations of what is connected, and every coordinate of particles without contacts."""
         lonely = self.rattlers[self.order]
         held = np.where(lonely, 0.0, amplitude)
-        translations = np.kron((held / np.linalg.norm(held))[:, None], np.eye(self.d))
+        moving = (held / np.linalg.norm(held))[:, None] if held.any() else np.zeros((self.n, 0))
+        translations = np.kron(moving, np.eye(self.d))
         sites = np.flatnonzero(lonely)
         free = np.zeros((self.n * self.d, len(sites) * self.d))
         rows = (sites[:, None] * self.d + np.arange(self.d)).ravel()

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from glassmodes.errors import SolverError
-from glassmodes.kernels.block import padded_width
+from glassmodes.kernels import columns
+from glassmodes.kernels.block import aligned_block, padded_width
 from glassmodes.spectra.operators import BlockOperator
 
 
@@ -67,9 +68,9 @@ def conjugate_gradient(
     residuals = np.empty(right.shape[1])
     iterations = 0
     for first in range(0, right.shape[1], width):
-        columns = slice(first, min(first + width, right.shape[1]))
-        x, norms, steps = _solve_block(operator, jacobi, right[:, columns], width, tolerance, limit)
-        solution[:, columns], residuals[columns] = x, norms
+        part = slice(first, min(first + width, right.shape[1]))
+        x, norms, steps = _solve_block(operator, jacobi, right[:, part], width, tolerance, limit)
+        solution[:, part], residuals[part] = x, norms
         iterations = max(iterations, steps)
     return solution, SolveInfo(residuals, iterations, operator.products - start)
 
@@ -86,51 +87,49 @@ class BlockJacobi:
         row = np.repeat(np.arange(sites), np.diff(own.indptr))
         diagonal = row == own.indices
         blocks[row[diagonal]] = own.data[diagonal]
-        # Sites without stiffness (rattlers, zero rows) are left alone.
+        # Directions without stiffness (rattlers, zero rows) are left alone.
         values, vectors = np.linalg.eigh(blocks)
-        floor = 1e-8 * max(float(values.max(initial=0.0)), np.finfo(float).tiny)
-        inverse = 1.0 / np.where(values > floor, values, np.inf)
-        inverse[np.all(values <= floor, axis=1)] = 1.0 / floor if floor < 1 else 1.0
-        self._inverse = np.einsum("sab,sb,scb->sac", vectors, inverse, vectors)
+        stiff = values > 1e-8 * values.max(initial=0.0)
+        inverse = np.divide(1.0, values, out=np.zeros_like(values), where=stiff)
+        self._inverses = np.ascontiguousarray(
+            np.einsum("sab,sb,scb->sac", vectors, inverse, vectors)
+        )
 
-    def apply(self, x: np.ndarray) -> np.ndarray:
-        """Return M^-1 x, (n_local, k)."""
-        sites, d, _ = self._inverse.shape
-        return np.matmul(self._inverse, x.reshape(sites, d, -1)).reshape(x.shape)
+    def apply(self, x: np.ndarray, out: np.ndarray) -> None:
+        """Write M^-1 x to `out`; both (n_local, k)."""
+        columns.block_diagonal(self._inverses, x, out)
 
 
 def _solve_block(operator, jacobi, right, width, tolerance, limit):
     rows, active = operator.n_local, right.shape[1]
 
     def dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return operator.reduce(np.einsum("rk,rk->k", a, b))
+        return operator.reduce(columns.dots(a, b))
 
-    r = np.zeros((rows, width))
+    r, x, z = (aligned_block(rows, width) for _ in range(3))
+    r[:], x[:] = 0.0, 0.0
     r[:, :active] = right
-    r = operator.project(r)
+    operator.project(r)
     scale = np.sqrt(dots(r, r))
     scale[scale == 0] = 1.0
-    x = np.zeros_like(r)
-    z = operator.project(jacobi.apply(r))
-    rho = dots(r, z)
     source, target = operator.work_block(width), operator.work_block(width)
-    p = source[:rows]
+    p, q = source[:rows], target[:rows]
+    # Null components of z and p do no harm: A does not see them, nor does r, which has none.
+    jacobi.apply(r, z)
+    rho = dots(r, z)
     p[:] = z
     steps = 0
     while True:
         steps += 1
-        target[:rows] = 0.0
+        q[:] = 0.0
         operator.accumulate(source, target, 1.0, 0.0)
-        q = target[:rows]
         curvature = dots(p, q)
         if np.any(curvature < -1e-12 * np.abs(curvature).max()):
             raise NegativeCurvatureError(
                 "conjugate gradients met negative curvature: the sample is at a saddle"
             )
-        step = np.divide(rho, curvature, out=np.zeros_like(rho), where=curvature > 0)
-        x += p * step
-        r -= q * step
-        norms = np.sqrt(dots(r, r)) / scale
+        alpha = np.divide(rho, curvature, out=np.zeros_like(rho), where=curvature > 0)
+        norms = np.sqrt(operator.reduce(columns.descend(alpha, p, q, x, r))) / scale
         if np.all(norms <= tolerance):
             return operator.project(x)[:, :active], norms[:active], steps
         if steps == limit:
@@ -138,8 +137,7 @@ def _solve_block(operator, jacobi, right, width, tolerance, limit):
                 f"conjugate gradients stopped at a residual of {norms.max():.1e} after {limit} "
                 f"iterations (wanted {tolerance:.0e})"
             )
-        z = operator.project(jacobi.apply(r))
+        jacobi.apply(r, z)
         new = dots(r, z)
-        p *= np.divide(new, rho, out=np.zeros_like(rho), where=rho != 0)
-        p += z
+        columns.turn(np.divide(new, rho, out=np.zeros_like(rho), where=rho != 0), z, p)
         rho = new
