@@ -34,7 +34,7 @@ def participation_sums(
     size = samples * bins
     counts = np.bincount(flat, minlength=size)
     sums = np.bincount(flat, weights=e[inside], minlength=size)
-    return np.stack([counts, sums], axis=1).reshape(samples, bins, 2)
+    return np.stack([counts.astype(np.float64), sums], axis=1).reshape(samples, bins, 2)
 
 
 def running_average(sums: ArrayLike, **options) -> Estimate:
