@@ -231,7 +231,7 @@ class PairDynamics:
         Raises
         ------
         SampleError
-            ``"diverged"`` if velocities are no longer finite: the time step is too long.
+            ``"diverged"`` if a particle crosses a whole cutoff within one step.
 
         Notes
         -----
@@ -253,11 +253,13 @@ class PairDynamics:
             self._move(result, now, dt, ramp, thermostat_time, every, trace)
             records.append(trace)
             done += now
-            if not np.isfinite(v).all() or not np.isfinite(x).all():
+            fastest = np.abs(v).max() * dt
+            if not (fastest < self.cutoff and np.isfinite(x).all()):
                 raise SampleError(
                     "diverged",
                     f"molecular dynamics diverged within {done} steps of {dt:g}: shorten the "
                     "time step or start from a configuration without overlaps",
+                    step=done,
                 )
             if progress is not None:
                 progress(done)
