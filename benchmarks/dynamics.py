@@ -14,8 +14,8 @@ from glassmodes.preparation.minimise import minimise
 AIMS = {2000: 1500.0}
 MELTING = 4000  # steps from the glass to the liquid
 STEPS = 2000
-TIME_STEP = 0.005
-TEMPERATURE = 0.6
+TIME_STEP = 0.0025
+TEMPERATURE = 1.0
 
 
 def run(sample, with_peers: bool = True) -> list[Row]:
@@ -23,8 +23,9 @@ def run(sample, with_peers: bool = True) -> list[Row]:
     n = sample.positions.shape[0]
     model = models.from_spec(sample.model)
     dynamics, startup = measure(lambda: PairDynamics(sample, model))
+    # Half of the kinetic energy of a glass becomes potential: start twice as hot.
     velocities = dynamics.thermal_velocities(2 * TEMPERATURE, np.random.default_rng(0))
-    thermostat = {"temperature_start": TEMPERATURE, "thermostat_time": 0.5}
+    thermostat = {"temperature_start": TEMPERATURE, "thermostat_time": 0.2}
     liquid = dynamics.run(sample.positions, velocities, MELTING, TIME_STEP, **thermostat)
     state = (liquid.positions, liquid.velocities)
     _, seconds = measure(lambda: dynamics.run(*state, STEPS, TIME_STEP, **thermostat), 3)
