@@ -85,7 +85,7 @@ def _line(row: Row) -> str:
         row.case,
         f"{row.particles:,}",
         row.method,
-        f"{row.value:.3g} {row.unit}",
+        f"{_number(row.value)} {row.unit}",
         _number(row.startup),
         _number(row.certificate),
         gain,
@@ -97,4 +97,6 @@ def _line(row: Row) -> str:
 
 
 def _number(value: float) -> str:
-    return "" if value != value else f"{value:.3g}"
+    if value != value:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
