@@ -115,7 +115,7 @@ def lowest_modes(
             certificate_seconds += seconds
         zero = is_zero(pairs.values, bound)
         chosen = np.flatnonzero(~zero & (pairs.values < (edge if below is None else below)))
-        if count is None or len(chosen) >= count or len(pairs.values) >= space:
+        if count is None or len(chosen) >= count or wanted >= space:
             break
         # Zero modes took places of modes that were asked for.
         wanted = min(count + max(int(zero.sum()), wanted - count + 1), space)
