@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -550,9 +551,10 @@ def test_moduli_have_the_documented_keys(folder, call):
     assert np.shape(found["elastic_tensor"]) == (2, 2, 2, 2)
 
 
-def test_modes_of_a_ring_in_closed_form(folder, call):
+@pytest.mark.parametrize("count", [9, 37, 39])
+def test_modes_of_a_ring_in_closed_form(count, folder, call):
     """A ring of n masses has ω = 2 sin(πk/n), every one twice but the translation (and π)."""
-    n, count = 40, 9
+    n = 40
     output = folder / "modes.h5"
     words = ("--count", count, "-o", output, "--json")
     code, out, err = call("modes", folder / "matrix.npz", *words)
@@ -733,6 +735,73 @@ def test_minimize_brings_a_shaken_sample_back(folder, call):
     assert Sample.read(relaxed).provenance["minimisation"]["force_ratio"] < 1e-10
 
 
+# --- prepare --------------------------------------------------------------------------------
+
+LIQUID = ("--equilibration-time", 1, "--temperature", 2)
+
+
+def test_prepare_makes_a_glass_at_a_minimum(folder, call):
+    output = folder / "glass.h5"
+    words = ("--model", "ipl_2d", "--particles", 100, "--seed", 3, *LIQUID)
+    code, out, err = call("prepare", *words, "-o", output, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["particles"] == 100 and found["species"] == [50, 50]
+    assert found["density"] == pytest.approx(0.86)
+    assert found["force_ratio"] < 1e-10
+    assert {"equilibration_drift", "pressure", "crystal_order", "force_evaluations"} <= set(found)
+    sample = Sample.read(output)
+    assert sample.provenance["seed"] == 3
+    assert sample.provenance["protocol"]["name"] == "instantaneous_quench"
+    assert sample.provenance["evidence"]["energy_per_particle"] == found["energy_per_particle"]
+    assert call("moduli", output)[0] == 0
+    first = output.read_bytes()
+    assert call("prepare", *words, "-o", output)[0] == 0
+    assert output.read_bytes() == first, "the same seed gives the same bytes"
+
+
+def test_prepare_follows_its_options(folder, call):
+    output = folder / "glass.h5"
+    words = ("--model", "ipl_2d", "--particles", 80, "--seed", 3, "--density", 0.9)
+    cooling = ("--final-temperature", 0.5, "--rate", 5, *LIQUID)
+    code, _, err = call("prepare", *words, "--protocol", "slow_cooling", *cooling, "-o", output)
+    assert code == 0, err
+    sample = Sample.read(output)
+    assert sample.density == pytest.approx(0.9)
+    protocol = sample.provenance["protocol"]
+    assert (protocol["final_temperature"], protocol["rate"]) == (0.5, 5)
+    assert call("prepare", *words, "--protocol", "random_start", "-o", output)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--model", "ipl_2"], "did you mean 'ipl_2d'"),
+        (["--model", "none.yaml"], "no such file"),
+        (["--particles", "4"], "twice the cutoff"),
+        (["--dimension", "5"], "5"),
+        (["--protocol", "slow_cooling"], "rate"),
+        (["--protocol", "random_start", "--temperature", "1"], "temperature"),
+        (["--protocol", "slow_coolin"], "'slow_cooling'"),
+        (["--model", "harmonic_spheres"], "--temperature"),
+        (["--temperature", "0"], "above zero"),
+    ],
+)
+def test_prepare_refuses_bad_calls(words, text, folder, call):
+    good = {"--model": "ipl_2d", "--particles": "100", "--seed": "1"}
+    good |= dict(zip(words[::2], words[1::2], strict=True))
+    words = [word for pair in good.items() for word in pair]
+    assert_one_line(*call("prepare", *words, "-o", folder / "out.h5"), text)
+    assert not (folder / "out.h5").exists()
+
+
+def test_prepare_offers_the_protocols_that_exist():
+    from glassmodes.cli import prepare
+    from glassmodes.preparation.protocols import PROTOCOLS
+
+    assert set(prepare.PROTOCOLS) == set(PROTOCOLS)
+
+
 # --- as a process ---------------------------------------------------------------------------
 
 
@@ -801,6 +870,29 @@ def test_a_file_size_limit_leaves_no_file(verb, name, folder, call):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert_one_line(*result, name)
     assert set(folder.iterdir()) == before
+
+
+def test_a_closed_pipe_ends_quietly(folder):
+    """As in `glassmodes modes ... | head -1`, with PETSc loaded."""
+    words = [*PROGRAM, "modes", str(folder / "good.h5"), "--count", "3"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=120)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_interrupt_ends_in_one_line(folder):
+    """Ctrl-C while a verb waits for its input, here a pipe that nobody writes to."""
+    pipe = folder / "pipe.xyz"
+    os.mkfifo(pipe)
+    words = [*PROGRAM, "import", str(pipe), "--model", "ipl_2d", "-o", str(folder / "S.h5")]
+    child = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    with open(pipe, "wb"):  # waits until the program has opened it, then reads nothing
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+    assert (child.returncode, err) == (130, "glassmodes: error: interrupted\n")
+    assert not (folder / "S.h5").exists()
 
 
 def mpiexec(*words, **options):

@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args, petsc_options: list[str], stdout) -> int:
     if not getattr(args, "starts_mpi", True):
         return _run_without_mpi(args, stdout)
+    petsc.keep_signal_handlers()
     comm = _start_mpi()
     guard = comm.Dup()  # collectives of a failed verb must not meet those of its report
     try:

@@ -87,8 +87,8 @@ def finish(error: BaseException, comm) -> int:
         return code
     if comm.rank == 0:
         _write(message)
-    if not _all_failed(comm):
-        if comm.rank != 0:
+    if code == INTERRUPTED or not _all_failed(comm):
+        if comm.rank != 0 and code != INTERRUPTED:
             _write(message)
         comm.Abort(code)
     return code

@@ -20,6 +20,7 @@ from glassmodes.errors import InputError, nearest
 VERB_MODULES = (
     "import_sample",
     "export",
+    "prepare",
     "minimize",
     "hessian",
     "moduli",

@@ -7,6 +7,7 @@ be one of PETSc's own global options in `GLOBAL_OPTIONS`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from glassmodes.errors import InputError, nearest
@@ -69,6 +70,17 @@ def initialise(options: Sequence[str], comm) -> None:
     command = ["glassmodes", *options]
     petsc4py.init(command, comm=comm)
     slepc4py.init(command)
+
+
+def keep_signal_handlers() -> None:
+    """Keep PETSc, whenever it is loaded, from replacing Python's signal handlers.
+
+    Its own would turn a closed pipe behind our stdout into an abort of all ranks, and undo
+    the handlers of batches that stop cleanly on SIGTERM.
+    """
+    given = os.environ.get("PETSC_OPTIONS", "")
+    if "-no_signal_handler" not in given.split():
+        os.environ["PETSC_OPTIONS"] = f"-no_signal_handler {given}".strip()
 
 
 def _is_name(token: str) -> bool:
