@@ -51,7 +51,8 @@ def test_defaults_are_filled_in(content):
             "ensembles.small.protocol.name",
             "instant_quench",
             "ensembles.small.protocol: unknown name 'instant_quench', expected one of "
-            "instantaneous_quench, slow_cooling, random_start; did you mean 'instantaneous_quench'?",
+            "instantaneous_quench, slow_cooling, random_start; did you mean "
+            "'instantaneous_quench'?",
         ),
         ("ensembles.small.protocol.temprature", 1, "ensembles.small.protocol.temprature: unknown"),
         ("ensembles.small.protocol.temperature", float("nan"), "ensembles.small.protocol.temp"),

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -32,6 +33,7 @@ PLAIN_LINE_S = 15.0
 """Seconds between two progress lines where the output is no terminal."""
 
 _LOG_TAIL_LINES = 12
+_LOGS_SHOWN = 3
 _RULES = {
     "write_tables": "writing tables",
     "write_fits": "fitting",
@@ -58,33 +60,41 @@ def workflow_folder() -> Path:
     )
 
 
-def run_campaign(
-    config: CampaignConfig,
-    config_path: Path,
-    targets: list[str],
-    cores: int | None,
-    profile: Path | None,
-    extra: list[str],
-) -> dict[str, Any]:
-    """Run or resume a campaign in the working folder.
+@dataclass(frozen=True)
+class RunRequest:
+    """What a run shall do.
 
-    Parameters
+    Attributes
     ----------
-    config, config_path
-        The checked configuration and its file.
+    config_path
+        The configuration file.
     targets
         Stages or files; none means everything.
+    force
+        Stage to repeat, with what follows from it.
     cores
-        Cores for local jobs, or jobs at once where a profile submits them.
+        Cores for local jobs; None means all.
     profile
-        Folder of a Snakemake profile.
+        Folder of a Snakemake profile; None means the program's profile for one machine.
     extra
         More arguments for Snakemake.
+    """
+
+    config_path: Path
+    targets: list[str] = field(default_factory=list)
+    force: str | None = None
+    cores: int | None = None
+    profile: Path | None = None
+    extra: list[str] = field(default_factory=list)
+
+
+def run_campaign(config: CampaignConfig, request: RunRequest) -> dict[str, Any]:
+    """Run or resume a campaign in the working folder.
 
     Returns
     -------
     dict
-        Seconds, samples by stage and the report's path.
+        Seconds, samples by stage, and the paths of log and report.
 
     Raises
     ------
@@ -93,35 +103,49 @@ def run_campaign(
     CampaignFailed
         A job failed; the end of its log was printed.
     """
-    folder = workflow_folder()
     state = Path(".snakemake")
-    lock = Lock(state / "glassmodes.run.lock", "the campaign in this folder", keep=True)
-    with lock:
+    with Lock(state / "glassmodes.run.lock", "the campaign in this folder", keep=True) as lock:
         _clear_dead_lock(state)
-        command = _command(folder, config_path, targets, cores, profile, extra)
-        if _only_looks(extra):
-            code = _wait_only(command, lock)
-            if code:
-                raise CampaignFailed(f"snakemake ended with exit code {code}")
-            return {"command": command}
-        return _run(config, command, lock)
+        command = _command(config, request)
+        if not _only_looks(request.extra):
+            return _run(config, command, lock)
+        code = _start(command, lock, sys.stderr.fileno()).wait()
+    if code:
+        raise CampaignFailed(f"snakemake ended with exit code {code}")
+    return {}
 
 
-def _command(
-    folder: Path,
-    config_path: Path,
-    targets: list[str],
-    cores: int | None,
-    profile: Path | None,
-    extra: list[str],
-) -> list[str]:
-    profile = folder / "workflow" / "profiles" / "local" if profile is None else profile
+def _command(config: CampaignConfig, request: RunRequest) -> list[str]:
+    folder = workflow_folder()
+    profile = request.profile or folder / "workflow" / "profiles" / "local"
     if not profile.is_dir():
         raise InputError(f"no profile folder {profile}; see workflow/profiles for those that exist")
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(folder / "Snakefile")]
-    command += ["--configfile", str(config_path), "--workflow-profile", str(profile)]
-    command += ["--cores", "all" if cores is None else str(cores)]
-    return [*command, *extra, "--", *targets] if targets else [*command, *extra]
+    command += ["--configfile", str(request.config_path), "--workflow-profile", str(profile)]
+    command += ["--cores", "all" if request.cores is None else str(request.cores)]
+    if request.force is not None:
+        command += ["--forcerun", *stage_rules(config, request.force)]
+    return [*command, *request.extra, "--", *request.targets]
+
+
+def stage_rules(config: CampaignConfig, stage: str) -> list[str]:
+    """Return the rules of a stage that a configuration uses."""
+    parallel = {name: e.ranks > 1 for name, e in config.ensembles.items()}
+    if stage == "prepare":
+        return sorted({f"prepare_batch{'_mpi' * mpi}" for mpi in parallel.values()})
+    if stage == "analyse":
+        return sorted(
+            {
+                f"analyse_batch{'_mpi' * mpi}_{'_'.join(config.analyses_of(name))}"
+                for name, mpi in parallel.items()
+            }
+        )
+    return {
+        "tables": ["write_tables"],
+        "fits": ["write_fits", "write_comparison"],
+        "figures": ["draw_figure"],
+        "report": ["write_report"],
+    }[stage]
 
 
 def _only_looks(extra: list[str]) -> bool:
@@ -163,10 +187,6 @@ def _start(command: list[str], lock: Lock, output: Any) -> subprocess.Popen:
     )
 
 
-def _wait_only(command: list[str], lock: Lock) -> int:
-    return _start(command, lock, sys.stderr.fileno()).wait()
-
-
 def _run(config: CampaignConfig, command: list[str], lock: Lock) -> dict[str, Any]:
     log_path = config.results / "logs" / "snakemake.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -188,12 +208,13 @@ def _run(config: CampaignConfig, command: list[str], lock: Lock) -> dict[str, An
         )
     seconds = time.monotonic() - started
     print(f"glassmodes: done in {render_duration(seconds)}", file=sys.stderr)
-    return {
+    answer: dict[str, Any] = {
         "seconds": round(seconds, 1),
         "samples": {stage: f"{c.done} of {c.total}" for stage, c in counts.items()},
         "log": log_path,
-        "report": config.results / "report.html",
     }
+    report = config.results / "report.html"
+    return answer | {"report": report} if report.is_file() else answer
 
 
 def _follow(
@@ -255,7 +276,10 @@ def _print_failures(log_path: Path, screen: TextIO) -> None:
     text = _tail(log_path, 200_000)
     logs = re.findall(r"^\s+log: (.+?) \(check log file", text, flags=re.MULTILINE)
     existing = [Path(name) for name in dict.fromkeys(logs) if Path(name).is_file()]
-    for path in existing or [log_path]:
+    shown = existing[:_LOGS_SHOWN] or [log_path]
+    for path in shown:
         lines = _tail(path, 20_000).rstrip().splitlines()[-_LOG_TAIL_LINES:]
         screen.write(f"\n--- {path}\n" + "".join(f"{line}\n" for line in lines))
+    if len(existing) > _LOGS_SHOWN:
+        screen.write(f"\n... and {len(existing) - _LOGS_SHOWN} more failed jobs\n")
     screen.flush()

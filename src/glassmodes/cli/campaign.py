@@ -74,6 +74,12 @@ def _add_run(verbs) -> None:
         "targets", nargs="*", metavar="TARGET", help=f"stages or files: {', '.join(STAGES)}"
     )
     parser.add_argument(
+        "--force",
+        choices=STAGES[:-1],
+        metavar="STAGE",
+        help="repeat this stage and what follows from it, though nothing has changed",
+    )
+    parser.add_argument(
         "--cores", type=positive_integer, metavar="K", help="cores to use (default: all)"
     )
     parser.add_argument(
@@ -91,12 +97,18 @@ def run(args, comm) -> dict[str, Any] | None:
 
 def start(args, comm) -> dict[str, Any]:
     """Run the campaign through Snakemake."""
-    from glassmodes.campaign.run import run_campaign
+    from glassmodes.campaign.run import RunRequest, run_campaign
 
     path = _config_path(args)
-    return run_campaign(
-        _load(path), path, args.targets, args.cores, args.profile, getattr(args, "passed_on", [])
+    request = RunRequest(
+        config_path=path,
+        targets=args.targets,
+        force=args.force,
+        cores=args.cores,
+        profile=args.profile,
+        extra=getattr(args, "passed_on", []),
     )
+    return run_campaign(_load(path), request)
 
 
 def plan(args, comm) -> dict[str, Any]:

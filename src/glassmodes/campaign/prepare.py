@@ -1,0 +1,69 @@
+"""One sample of an ensemble: its glass and the evidence that it is one."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from glassmodes.campaign.config import Ensemble
+from glassmodes.preparation import prepare_sample
+from glassmodes.sample import Sample
+
+log = logging.getLogger(__name__)
+
+_EVIDENCE = (
+    "energy_per_particle",
+    "pressure",
+    "max_force",
+    "typical_contact_force",
+    "force_ratio",
+    "equilibration_drift",
+    "mean_squared_displacement",
+    "temperature_mean",
+    "crystal_order",
+    "force_evaluations",
+    "newton_steps",
+)
+
+
+def prepare_ensemble_sample(ensemble: Ensemble, seed: int) -> tuple[dict[str, Any], Sample]:
+    """Make one glass.
+
+    Parameters
+    ----------
+    ensemble
+        What to make.
+    seed
+        All randomness follows from it.
+
+    Returns
+    -------
+    record : dict
+        Columns of the records of the stage prepare, without index, status and seed; what
+        the protocol has no evidence for (no liquid, no drift) is None.
+    sample : Sample
+
+    Raises
+    ------
+    SampleError, SolverError
+        The sample is to be refused.
+    """
+    protocol = ensemble.protocol.model_dump()
+    sample = prepare_sample(
+        ensemble.model,
+        ensemble.particles,
+        protocol,
+        seed,
+        dimension=ensemble.dimension,
+        density=ensemble.density,
+        force_tolerance=protocol.pop("force_tolerance"),
+        progress=log.debug,
+    )
+    evidence = sample.provenance["evidence"]
+    record = {
+        "particles": sample.particles,
+        "dimension": sample.dimension,
+        "density": sample.density,
+        "mass_density": sample.mass_density,
+    }
+    return record | {name: evidence.get(name) for name in _EVIDENCE}, sample
