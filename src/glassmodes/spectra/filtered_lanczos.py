@@ -92,7 +92,6 @@ def filtered_lanczos(
     *,
     locked: np.ndarray | None = None,
     bound: SpectralBound | None = None,
-    cut: float | None = None,
     tolerance: float = 1e-8,
     seed: int = 0,
 ) -> EigenPairs:
@@ -106,8 +105,8 @@ def filtered_lanczos(
         How many, or below which eigenvalue.
     locked : (n_local, q) or None
         Orthonormal eigenvectors already known.
-    bound, cut
-        Spectral bound and filter cut, estimated unless given.
+    bound
+        Spectral bound, estimated unless given.
     tolerance
         Residual ||A v - x v|| / |x| to reach (see `residual_target` for the floor).
     seed
@@ -125,11 +124,12 @@ def filtered_lanczos(
     clock = time.perf_counter()
     products = operator.products
     bound = bound or spectral_bound(operator)
-    if cut is None:
-        cut = _place_cut(operator, target, bound, 0 if locked is None else locked.shape[1])
-    space = operator.n - operator.null_space.shape[1] - (0 if locked is None else locked.shape[1])
+    known = 0 if locked is None else locked.shape[1]
+    space = operator.n - operator.null_space.shape[1] - known
+    cut, expected = _place_cut(operator, target, bound, known)
     for attempt in range(_MAX_RECUTS):
-        run = _Run(operator, target, locked, bound, cut, tolerance, seed + attempt, space)
+        capacity = min(space, 6 * int(expected) + 40 * WIDTH) // WIDTH * WIDTH
+        run = _Run(operator, target, locked, bound, cut, tolerance, seed + attempt, capacity)
         pairs = run.solve()
         if pairs is not None:
             pairs.info |= {
@@ -142,43 +142,46 @@ def filtered_lanczos(
             return pairs
         log.info("filter cut %.4g holds too few modes, raising it", cut)
         cut = min(bound.lower + (cut - bound.lower) * _RECUT, 0.9 * bound.upper)
+        expected *= _RECUT
     raise SolverError(
         f"filtered Lanczos did not converge with cuts up to {cut:.3g}: "
         "try another --method or fewer modes"
     )
 
 
-def _place_cut(operator: BlockOperator, target: Target, bound: SpectralBound, known: int) -> float:
-    """Put the cut where the kernel polynomial counts enough modes besides the `known` ones."""
+def _place_cut(
+    operator: BlockOperator, target: Target, bound: SpectralBound, known: int
+) -> tuple[float, float]:
+    """Place the cut where the kernel polynomial counts enough modes besides the `known` ones.
+
+    Returns the cut and the number of modes to expect.
+    """
     products = max(60, int(80 * (operator.n / 24000) ** (1 / 3)))
     counter = kernel_polynomial_count(operator, bound, products, WIDTH)
     margin = operator.site_size + WIDTH
     if target.count is not None:
-        return counter.edge(_CUT_RATIO * (known + target.count + target.extra) + margin)
-    held = max(counter.below(target.below), 0.0)
-    edge = counter.edge(_CUT_RATIO * (held + target.extra) + margin)
-    return min(max(edge, 1.3 * target.below), 0.9 * bound.upper)
+        expected = float(target.count + target.extra)
+        return counter.edge(_CUT_RATIO * (known + expected) + margin), expected
+    expected = max(counter.below(target.below), 0.0) + target.extra
+    edge = counter.edge(_CUT_RATIO * expected + margin)
+    return min(max(edge, 1.3 * target.below), 0.9 * bound.upper), expected
 
 
 class _Run:
     """One filtered Lanczos run at a fixed cut."""
 
-    def __init__(self, operator, target, locked, bound, cut, tolerance, seed, space) -> None:
+    def __init__(self, operator, target, locked, bound, cut, tolerance, seed, capacity) -> None:
         self.operator, self.target, self.bound = operator, target, bound
         self.tolerance, self.cut = tolerance, cut
         spread = (bound.upper - bound.lower) / max(cut - bound.lower, 1e-12 * bound.upper)
         self.degree = 2 * max(2, round(_DEGREE_FACTOR * np.sqrt(spread) / 2))
         self.filter = ChebyshevFilter(operator, cut, bound.upper, self.degree, WIDTH)
-        held = [operator.null_space] + ([] if locked is None else [locked])
-        held = np.column_stack(held)
-        expected = target.count if target.count is not None else 64
-        self.capacity = space // WIDTH * WIDTH
-        if target.count is not None:
-            self.capacity = min(
-                self.capacity, (6 * (expected + target.extra) // WIDTH + 40) * WIDTH
-            )
+        held = operator.null_space
+        if locked is not None:
+            held = np.column_stack([held, locked])
+        self.capacity = capacity
+        self._lifted = self._needed = 0
         self.basis = BlockBasis(operator, held, self.capacity + WIDTH, seed)
-        self.locked = locked
         self.seconds = {"filter": 0.0, "orthogonalise": 0.0, "project": 0.0, "verify": 0.0}
 
     def solve(self) -> EigenPairs | None:
@@ -234,7 +237,7 @@ class _Run:
         """Tell whether the basis outgrew the modes that the cut can give."""
         return self._lifted < self._needed and columns > 3.5 * self._needed + 8 * WIDTH
 
-    def _converged(self, blocks, links, link):
+    def _converged(self, blocks, links, link) -> tuple[np.ndarray, np.ndarray] | None:
         """Return (theta, weights) of the needed Ritz pairs if all estimates are met, else None."""
         size = len(blocks) * WIDTH
         projected = np.zeros((size, size))
