@@ -14,6 +14,7 @@ import shutil
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,7 @@ class BatchJob(ABC):
         started = time.monotonic()
         for count, index in enumerate(indices, start=1):
             rows = self.compute(comm, index)
-            on_root(comm, lambda rows=rows, index=index: self._write_parts(index, rows))
+            on_root(comm, partial(self._write_parts, index, rows))
             self._report(comm, index, rows, count, len(indices), stride, started)
             if self._is_stopped(comm, stop) and count < len(indices):
                 raise Stopped(
@@ -338,7 +339,7 @@ def _reason(error: SampleError | SolverError) -> str:
 
 def _row_of(path: Path, records: Records, index: int) -> Row:
     """Return the row of one sample from a part or batch file."""
-    position = int((records["index"] == index).argmax())
+    position = list(records["index"]).index(index)
     record = records.record(position)
     has_sample = records.header.kind == "samples" and record["status"] == "ok"
     return Row(record, read_sample(path, index) if has_sample else None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from glassmodes.mechanics import PairInteractions
+    from glassmodes.mechanics.interactions import PairInteractions
     from glassmodes.sample import Sample
 
 AT_MINIMUM = 1e-6

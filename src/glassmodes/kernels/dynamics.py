@@ -314,8 +314,8 @@ class PairDynamics:
         arrays = result.positions, result.velocities
         if self._library is None:
             dynamics_numpy.molecular_dynamics(
-                *(self.tabulated_forces, self.masses, *arrays, steps, dt, *ramp),
-                *(thermostat_time, result.thermostat, every, trace),
+                *(self.tabulated_forces, self.masses, result.positions, result.velocities),
+                *(steps, dt, ramp[0], ramp[1], thermostat_time, result.thermostat, every, trace),
             )
             result.evaluations += steps + 1
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -66,7 +67,7 @@ class HarmonicSystem:
         self.sample = sample
         self.solver = solver
         self._factor: Factorisation | None = None
-        self._matrix = None
+        self._matrix: Any = None
         self._checked = False
         with agreement(comm):
             self.interactions: PairInteractions = find_interactions(sample, model)

@@ -46,6 +46,11 @@ class Factorisation(ABC):
 
     name: str
 
+    @staticmethod
+    @abstractmethod
+    def serves(matrix, definite: bool) -> bool:
+        """Tell whether this back end can factorise the matrix on its ranks."""
+
     def __init__(self, matrix, definite: bool) -> None:
         self.matrix = matrix
         clock = time.perf_counter()
