@@ -47,7 +47,7 @@ EVERYTHING_AFTER_ANALYSE = {
     "write_tables",
     "write_fits",
     "write_comparison",
-    "draw_figure",
+    "draw_figures",
     "write_report",
 }
 

@@ -80,7 +80,7 @@ def test_stages_need_what_comes_before_them_and_nothing_else(content, tmp_path):
     assert rules["analyse"] == {"prepare_batch", "analyse_batch_modes_moduli_dipoles"}
     assert rules["tables"] == rules["analyse"] | {"write_tables"}
     assert rules["fits"] == rules["tables"] | {"write_fits", "write_comparison"}
-    assert rules["figures"] == rules["fits"] | {"draw_figure"}
+    assert rules["figures"] == rules["fits"] | {"draw_figures"}
     assert rules["report"] == rules["figures"] | {"write_report"}
 
 

@@ -38,7 +38,7 @@ _RULES = {
     "write_tables": "writing tables",
     "write_fits": "fitting",
     "write_comparison": "comparing",
-    "draw_figure": "drawing figures",
+    "draw_figures": "drawing figures",
     "write_report": "writing the report",
 }
 
@@ -143,7 +143,7 @@ def stage_rules(config: CampaignConfig, stage: str) -> list[str]:
     return {
         "tables": ["write_tables"],
         "fits": ["write_fits", "write_comparison"],
-        "figures": ["draw_figure"],
+        "figures": ["draw_figures"],
         "report": ["write_report"],
     }[stage]
 

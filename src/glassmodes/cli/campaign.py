@@ -48,6 +48,7 @@ def add_parser(subparsers) -> None:
     _add(verbs, "tables", tables, "write the tables from the records of all batches")
     _add(verbs, "fits", fits, "fit exponents, tails and size scalings to the tables")
     _add(verbs, "compare", compare, "compare tables and fits with published values")
+    _add(verbs, "figures", draw_all, "draw all figures from tables and fits")
     figure = _add(verbs, "figure", draw, "draw one figure from tables and fits")
     figure.add_argument("name", metavar="NAME", help="name of the figure, such as participation")
     _add(verbs, "report", report, "put figures, tables and verdicts into one page")
@@ -175,6 +176,13 @@ def draw(args, comm) -> dict[str, Any]:
     from glassmodes.campaign.figures import write_figure
 
     return {"figure": write_figure(_load(_config_path(args)), args.name)}
+
+
+def draw_all(args, comm) -> dict[str, Any]:
+    """Draw all figures."""
+    from glassmodes.campaign.figures import write_figures
+
+    return {"figures": write_figures(_load(_config_path(args)))}
 
 
 def report(args, comm) -> dict[str, Any]:
