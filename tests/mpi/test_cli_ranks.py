@@ -74,6 +74,9 @@ def call(comm, capfd):
         ["modes", "good.h5", "--count", "5"],
         ["modes", "ring.npz", "--count", "5", "--method", "slepc"],
         ["dipoles", "good.h5", "--count", "7", "--seed", "2"],
+        ["prepare", "--model", "ipl_2d", "--particles", "60", "--seed", "1", "-o", "new.h5"]
+        + ["--protocol", "random_start"],
+        ["minimize", "shaken.h5", "-o", "new.h5"],
         ["import", "good.npz", "--model", "ipl_2d", "-o", "new.h5"],
         ["export", "good.h5", "-o", "new.xyz"],
         ["hessian", "good.h5", "-o", "new.npz"],

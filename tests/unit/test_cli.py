@@ -315,6 +315,59 @@ def test_model_files_need_no_name(folder, call):
     assert Sample.read(mine).model["constants"] == spec["constants"]
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ({"class": "InversePowerLaw", "constants": {"exponnt": 10}}, "'exponent'"),
+        ({"class": "InversePowerLow", "constants": {}}, "'InversePowerLaw'"),
+        ({"class": "InversePowerLaw", "constant": {}}, "'constants'"),
+        ([1, 2], "model"),
+    ],
+)
+def test_model_files_are_checked(content, text, folder, call):
+    (folder / "mine.yaml").write_text(json.dumps(content))
+    words = ("--model", folder / "mine.yaml", "-o", folder / "S.h5")
+    assert_one_line(*call("import", folder / "good.npz", *words), text)
+    assert not (folder / "S.h5").exists()
+
+
+@pytest.mark.parametrize("name", ["x.xyz", "x.data"])
+def test_four_dimensions_do_not_fit_three_columns(name, folder, call):
+    sites = np.stack(np.meshgrid(*[np.arange(3.0)] * 4, indexing="ij"), axis=-1).reshape(-1, 4)
+    Sample(sites, [3.0] * 4).write(folder / "4d.h5")
+    result = call("export", folder / "4d.h5", "-o", folder / name)
+    assert_one_line(*result, "three coordinates")
+    assert not (folder / name).exists()
+
+
+def test_networks_need_no_model(folder, call):
+    """Springs between neighbours of the triangular lattice: stable, at rest, G = √3/4 k."""
+    lattice = triangular()
+    from glassmodes.mechanics.interactions import find_interactions
+
+    contacts = find_interactions(lattice)
+    network = Sample(lattice.positions, lattice.box, bonds=np.stack([contacts.i, contacts.j], 1))
+    network.write(folder / "network.h5")
+    moduli = json.loads(call("moduli", folder / "network.h5", "--json")[1])
+    assert moduli["shear_modulus"] == pytest.approx(np.sqrt(3) / 4, rel=1e-10)
+    assert moduli["pressure"] == 0
+    modes = json.loads(call("modes", folder / "network.h5", "--count", 5, "--json")[1])
+    assert modes["zero_modes"] == 2 and min(modes["frequencies"]) > 0.1
+
+
+def test_info_tells_batches_from_samples(folder, call):
+    import h5py
+
+    with h5py.File(folder / "batch.h5", "w") as file:
+        for index in range(3):
+            triangular().to_group(file.create_group(f"samples/{index:06d}"))
+    found = json.loads(call("info", folder / "batch.h5", "--json")[1])
+    assert (found["kind"], found["samples"]) == ("batch", 3)
+    taken = folder / "one.h5"
+    assert call("import", folder / "batch.h5", "--frame", 1, "-o", taken)[0] == 0
+    np.testing.assert_array_equal(Sample.read(taken).positions, triangular().positions)
+
+
 @pytest.mark.parametrize("name", ["H.npz", "H.petsc"])
 def test_the_hessian_leaves_as_a_matrix_that_others_read(name, folder, call):
     code, out, _ = call("hessian", folder / "good.h5", "-o", folder / name, "--json")

@@ -102,10 +102,12 @@ def run(args, comm) -> dict:
 
 def _prepare(args) -> dict:
     from glassmodes.cli.description import describe_sample
-    from glassmodes.models import resolve
+    from glassmodes.models import PairPotential, resolve
     from glassmodes.preparation import prepare_sample
 
     model = resolve(args.model)
+    if not isinstance(model, PairPotential):
+        raise InputError(f"the model {args.model} is no pair potential: it cannot be prepared")
     sample = prepare_sample(
         model,
         args.particles,
