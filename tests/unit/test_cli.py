@@ -361,8 +361,13 @@ def test_info_tells_batches_from_samples(folder, call):
     with h5py.File(folder / "batch.h5", "w") as file:
         for index in range(3):
             triangular().to_group(file.create_group(f"samples/{index:06d}"))
+        file["records/status"] = np.array([b"ok", b"refused", b"ok"])
+        file["records/pressure"] = np.ones(3)
+        file["records/pressure"].attrs["unit"] = "energy/length^d"
     found = json.loads(call("info", folder / "batch.h5", "--json")[1])
     assert (found["kind"], found["samples"]) == ("batch", 3)
+    assert found["records"] == {"ok": 2, "refused": 1}
+    assert found["columns"]["pressure"] == {"shape": [3], "unit": "energy/length^d"}
     taken = folder / "one.h5"
     assert call("import", folder / "batch.h5", "--frame", 1, "-o", taken)[0] == 0
     np.testing.assert_array_equal(Sample.read(taken).positions, triangular().positions)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 from glassmodes.cli.parser import add_verb
 from glassmodes.errors import GlassmodesError, InputError
 from glassmodes.parallel import on_root
 
 DESCRIPTION = """\
 Say what a file holds: a sample (ours or any format that 'import' reads), modes, a sparse matrix,
-or a batch of samples or results of a campaign.
+or a batch of a campaign: its samples or the records of an analysis.
 
-JSON keys: file, kind (sample, modes, matrix, batch or records) and what there is to say of that
-kind. For a sample with a model the net forces are evaluated; 'problem' says why if they cannot."""
+JSON keys: file, kind (sample, modes, matrix or batch) and what there is to say of that kind. For
+a sample with a model the net forces are evaluated; 'problem' says why if they cannot."""
 
 
 def add_parser(subparsers) -> None:
@@ -55,25 +57,34 @@ def _hdf5(path: str) -> dict:
 
     try:
         with h5py.File(path, "r") as file:
-            form = file.attrs.get("format", "")
-            names = sorted(file)
-            attributes = {name: file.attrs[name] for name in sorted(file.attrs)}
-            samples = len(file["samples"]) if "samples" in names else None
-            columns = {
-                name: list(entry.shape)
-                for name, entry in file.items()
-                if isinstance(entry, h5py.Dataset)
-            }
+            if file.attrs.get("format", "") == mode_file.FORMAT:
+                return _modes(path)
+            if "records" in file or "samples" in file:
+                return _batch(file)
     except (OSError, RuntimeError, KeyError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"cannot read {path}: {reason}; the file is damaged") from error
-    if form == mode_file.FORMAT:
-        return _modes(path)
-    if samples is not None:
-        return {"kind": "batch", "samples": samples, "attributes": attributes}
-    if "index" in columns and "status" in columns:
-        return {"kind": "records", "datasets": columns, "attributes": attributes}
     return _sample(path)
+
+
+def _batch(file) -> dict:
+    """Return what a batch of samples, or the records of an analysis, says of itself."""
+    answer = {"kind": "batch", "content": file.attrs.get("kind", "samples")}
+    answer |= {name: file.attrs[name] for name in ("particles", "dimension") if name in file.attrs}
+    if "samples" in file:
+        answer["samples"] = len(file["samples"])
+    if "records" in file:
+        records = file["records"]
+        if "status" in records:
+            status = [value.decode() for value in records["status"][()]]
+            answer["records"] = {name: status.count(name) for name in sorted(set(status))}
+        answer["columns"] = {
+            name: {"shape": list(column.shape), "unit": column.attrs.get("unit", "")}
+            for name, column in records.items()
+        }
+    if "provenance" in file:
+        answer["provenance"] = json.loads(file["provenance"][()])
+    return answer
 
 
 def _sample(path: str) -> dict:
