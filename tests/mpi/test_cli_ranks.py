@@ -8,22 +8,19 @@ import json
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from command_line import chain, square, triangular
 
-from glassmodes import cli, models
+from glassmodes import cli
 from glassmodes.cli import failure
 from glassmodes.errors import InputError
 from glassmodes.parallel import on_root
-from glassmodes.sample import Sample
 
 
-def triangular(columns=8, rows=6):
-    """Return a triangular lattice with unequal masses: force-free by symmetry and stable."""
-    a = np.sqrt(2 / (np.sqrt(3) * 0.86))
-    x, y = np.meshgrid(np.arange(columns), np.arange(rows), indexing="ij")
-    positions = np.stack([(x + 0.5 * (y % 2)) * a, y * a * np.sqrt(3) / 2], axis=-1).reshape(-1, 2)
-    masses = 1.0 + np.arange(len(positions)) % 3
-    box = [columns * a, rows * a * np.sqrt(3) / 2]
-    return Sample(positions, box, masses=masses, model=models.named("ipl_2d").spec())
+def heavy():
+    """Return a stable, force-free lattice of 48 particles with unequal masses."""
+    sample = triangular(8, 6)
+    sample.masses = 1.0 + np.arange(48) % 3
+    return sample
 
 
 @pytest.fixture
@@ -32,7 +29,7 @@ def folder(comm, tmp_path_factory):
 
     def make():
         path = tmp_path_factory.mktemp("ranks")
-        sample = triangular()
+        sample = heavy()
         sample.write(path / "good.h5")
         common = {"box": sample.box, "species": np.zeros(48, int)}
         np.savez(path / "good.npz", positions=sample.positions, **common)
@@ -40,15 +37,11 @@ def folder(comm, tmp_path_factory):
         broken = sample.positions.copy()
         broken[3, 0] = np.nan
         np.savez(path / "nan.npz", positions=broken, **common)
-        shaken = triangular()
+        shaken = heavy()
         shaken.positions[5] += 0.05
         shaken.write(path / "shaken.h5")
-        edge = 6
-        sites = np.stack(np.meshgrid(*[np.arange(edge)] * 2), axis=-1).reshape(-1, 2) * 0.86**-0.5
-        square = Sample(sites, [edge * 0.86**-0.5] * 2, model=models.named("ipl_2d").spec())
-        square.write(path / "square.h5")
-        ring = sp.diags([2.0, -1, -1, -1, -1], [0, 1, -1, 39, -39], shape=(40, 40))
-        sp.save_npz(path / "ring.npz", ring.tocsr())
+        square().write(path / "square.h5")
+        sp.save_npz(path / "ring.npz", chain(40))
         return path
 
     return on_root(comm, make)
@@ -100,13 +93,13 @@ def test_modes_do_not_depend_on_the_number_of_ranks(folder, call, comm, comm_sel
 
     output = folder / "modes.h5"
     assert call("modes", folder / "good.h5", "--count", 6, "-o", output)[0] == 0
-    alone = vibrational_modes(HarmonicSystem(comm_self, triangular()), count=6)
+    alone = vibrational_modes(HarmonicSystem(comm_self, heavy()), count=6)
     stored = on_root(comm, lambda: ModeFile.read(output))
     np.testing.assert_allclose(stored.frequency, alone.frequencies, rtol=1e-9)
     assert stored.zero_modes == alone.zero_modes == 2 and stored.certified
     assert stored.vectors.shape == (6, 48, 2)
     # the eigenvectors are in sample order: their images under the weighted Hessian say so
-    matrix = HarmonicSystem(comm_self, triangular()).matrix()
+    matrix = HarmonicSystem(comm_self, heavy()).matrix()
     flat = stored.vectors.reshape(6, -1)
     assert np.abs(flat @ matrix - stored.frequency[:, None] ** 2 * flat).max() < 1e-8
 
@@ -116,7 +109,7 @@ def test_moduli_and_dipoles_do_not_depend_on_the_number_of_ranks(folder, call, c
     from glassmodes.observables.harmonic import HarmonicSystem
 
     answer = json.loads(comm.bcast(call("moduli", folder / "good.h5", "--json")[1]))
-    alone = moduli(HarmonicSystem(comm_self, triangular()))
+    alone = moduli(HarmonicSystem(comm_self, heavy()))
     for key in ("shear_modulus", "bulk_modulus", "pressure"):
         assert answer[key] == pytest.approx(alone[key], rel=1e-9)
 
