@@ -5,12 +5,15 @@ import pytest
 from scipy import stats
 
 from glassmodes.errors import InputError, SampleError
-from glassmodes.kernels import dynamics
+from glassmodes.kernels import dynamics, library
 from glassmodes.kernels.dynamics import PairDynamics
 from glassmodes.mechanics import hessian
 from glassmodes.mechanics.interactions import find_interactions
 from glassmodes.models import HarmonicSpheres, InversePowerLaw, named
 from glassmodes.sample import Sample
+
+# what the numpy twin would take minutes for, or would only compare with itself
+compiled = pytest.mark.skipif(library.load() is None, reason="no compiler here")
 
 # N just large enough for boxes of twice the cutoff
 CASES = {
@@ -146,6 +149,7 @@ def test_thermostat_conserves_its_quantity_and_the_momentum():
     assert 3.0 < spread[0] / spread[1] < 5.0
 
 
+@compiled
 @pytest.mark.parametrize("name", ["ipl_2d", "ipl_3d"])
 def test_kinetic_energy_is_canonical(name):
     """2 E_kin / T is chi-squared with d(N-1) degrees of freedom; species share alike."""
@@ -173,6 +177,7 @@ def test_kinetic_energy_is_canonical(name):
     assert abs(slope.slope) < 4 * slope.stderr
 
 
+@compiled
 @pytest.mark.parametrize("name", ["ipl_2d", "ipl_4d", "poly_3d"])
 def test_compiled_trajectory_equals_the_numpy_twin(name, monkeypatch):
     sample, motion, rng = liquid(name)
@@ -188,6 +193,7 @@ def test_compiled_trajectory_equals_the_numpy_twin(name, monkeypatch):
         np.testing.assert_allclose(found.trace[column], twin.trace[column], rtol=1e-10)
 
 
+@compiled
 def test_compiled_fire_equals_the_numpy_twin(monkeypatch):
     sample, motion, rng = liquid("ipl_2d")
     x = sample.positions + 0.02 * rng.standard_normal(sample.positions.shape)
@@ -198,6 +204,7 @@ def test_compiled_fire_equals_the_numpy_twin(monkeypatch):
     np.testing.assert_allclose(found, twin, atol=1e-6)
 
 
+@compiled
 @pytest.mark.parametrize("name", ["ipl_2d", "ipl_3d", "ipl_4d"])
 def test_neighbour_lists_are_renewed_in_time(name):
     """A hot liquid with lists of very different skins takes the same path."""
@@ -238,6 +245,7 @@ def test_pieces_of_a_run_add_up():
     assert again.positions.tobytes() == whole.positions.tobytes()
 
 
+@compiled
 def test_temperature_follows_a_ramp_through_chunks(monkeypatch):
     _, motion, start = equilibrated("ipl_2d", 1.0)
     monkeypatch.setattr(dynamics, "_CHUNK", 60_000)  # 600 steps of 100 particles
