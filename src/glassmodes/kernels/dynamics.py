@@ -409,7 +409,7 @@ class PairDynamics:
 def longest_fire_step(stiffness_bound: float) -> float:
     """Return the longest time step of FIRE, a fraction of the stability limit 2 / ω_max.
 
-    The bound exceeds ω_max² by a factor near 2; from 1.5 on FIRE bounces at some glasses, at
+    The bound exceeds ω_max² by a factor near 2; from 2.0 on FIRE bounces in some glasses, at
     1.0 it takes more steps for all (inverse power laws, Lennard-Jones, harmonic spheres).
     """
     return 1.5 / np.sqrt(stiffness_bound) if stiffness_bound > 0 else 1.0

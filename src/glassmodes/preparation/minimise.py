@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -142,7 +142,7 @@ class _Descent:
         from glassmodes.models import from_spec
 
         if potential is None and (sample.model or sample.bonds is None):
-            potential = from_spec(sample.model)
+            potential = cast("PairPotential", from_spec(sample.model))
         self.sample, self.potential, self.fire_steps = sample, potential, fire_steps
         self.evaluations = self.newton_steps = self.products = 0
         self.spacing = float((sample.volume / sample.particles) ** (1 / sample.dimension))
