@@ -63,7 +63,6 @@ def test_outcomes_agree_on_two_ranks(tmp_path, chosen, summary, texts):
     done = subprocess.run(
         [LAUNCHER, "-n", "2", sys.executable, "-m", "pytest", "--color=no", "-k", chosen, "mpi"],
         cwd=tmp_path,
-        # Not None: this process may have started MPI itself, which marks its environment.
         env=os.environ | {"GLASSMODES_TEST_GRACE": "1", "GLASSMODES_TEST_LIMIT": "3"},
         capture_output=True,
         text=True,
@@ -73,3 +72,16 @@ def test_outcomes_agree_on_two_ranks(tmp_path, chosen, summary, texts):
     assert done.returncode != 0
     assert output.count(summary) == 1 or not summary, output  # rank 0 alone reports
     assert all(text in output for text in texts), output
+
+
+@pytest.mark.skipif(not LAUNCHER.exists(), reason="no mpiexec beside this Python")
+def test_a_process_that_started_mpi_can_launch_ranks():
+    program = (
+        "from mpi4py import MPI; import subprocess, sys; "
+        "sys.exit(subprocess.run([sys.argv[1], '-n', '2', sys.executable, '-c', "
+        "'from mpi4py import MPI; print(MPI.COMM_WORLD.size)']).returncode)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, LAUNCHER], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0 and done.stdout.split() == ["2", "2"], done.stderr

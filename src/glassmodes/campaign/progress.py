@@ -30,20 +30,22 @@ class CampaignProgress:
     Parameters
     ----------
     config : CampaignConfig
+    stages
+        Which of `STAGES` to count.
 
     Notes
     -----
     A look costs one `stat` a batch and one folder listing for each batch in work.
     """
 
-    def __init__(self, config: CampaignConfig) -> None:
-        self.config = config
+    def __init__(self, config: CampaignConfig, stages: tuple[str, ...] = STAGES) -> None:
+        self.config, self.stages = config, stages
         self.batches = build_manifest(config)
-        self._finished: dict[str, set[str]] = {stage: set() for stage in STAGES}
+        self._finished: dict[str, set[str]] = {stage: set() for stage in stages}
 
     def count(self) -> dict[str, StageCount]:
         """Return the counts of each stage now."""
-        return {stage: self._count(stage) for stage in STAGES}
+        return {stage: self._count(stage) for stage in self.stages}
 
     def _count(self, stage: str) -> StageCount:
         done = total = 0

@@ -21,6 +21,7 @@ from glassmodes.campaign.config import CampaignConfig
 from glassmodes.campaign.locks import Lock, LockedError
 from glassmodes.campaign.processes import die_with_parent, snakemakes_in
 from glassmodes.campaign.progress import (
+    STAGES,
     CampaignProgress,
     Estimate,
     render_duration,
@@ -47,6 +48,12 @@ class CampaignFailed(GlassmodesError):
     """Some job failed; what is finished is kept."""
 
     exit_code = 1
+
+
+class CampaignInterrupted(GlassmodesError):
+    """The user ended the run; what is finished is kept."""
+
+    exit_code = 130
 
 
 def workflow_folder() -> Path:
@@ -102,11 +109,13 @@ def run_campaign(config: CampaignConfig, request: RunRequest) -> dict[str, Any]:
         Another run works in this folder.
     CampaignFailed
         A job failed; the end of its log was printed.
+    CampaignInterrupted
+        Ctrl-C or SIGTERM ended it.
     """
+    command = _command(config, request)
     state = Path(".snakemake")
     with Lock(state / "glassmodes.run.lock", "the campaign in this folder", keep=True) as lock:
         _clear_dead_lock(state)
-        command = _command(config, request)
         if not _only_looks(request.extra):
             return _run(config, command, lock)
         code = _start(command, lock, sys.stderr.fileno()).wait()
@@ -191,15 +200,14 @@ def _run(config: CampaignConfig, command: list[str], lock: Lock) -> dict[str, An
     log_path = config.results / "logs" / "snakemake.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    progress = CampaignProgress(config)
+    progress = CampaignProgress(config, _sampling_stages(command))
     with open(log_path, "wb") as log:
-        child = _start(command, lock, log)
-        previous = signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGINT))
-        try:
-            code = _follow(child, progress, log_path, sys.stderr)
-        finally:
-            signal.signal(signal.SIGTERM, previous)
-    counts = progress.count()
+        follower = _Follower(_start(command, lock, log), progress, log_path, sys.stderr)
+        code = follower.follow()
+    if follower.interrupted:
+        raise CampaignInterrupted(
+            "stopped; what is finished is kept, run the same command again to go on"
+        )
     if code:
         _print_failures(log_path, sys.stderr)
         raise CampaignFailed(
@@ -210,52 +218,80 @@ def _run(config: CampaignConfig, command: list[str], lock: Lock) -> dict[str, An
     print(f"glassmodes: done in {render_duration(seconds)}", file=sys.stderr)
     answer: dict[str, Any] = {
         "seconds": round(seconds, 1),
-        "samples": {stage: f"{c.done} of {c.total}" for stage, c in counts.items()},
+        "samples": {stage: f"{c.done} of {c.total}" for stage, c in progress.count().items()},
         "log": log_path,
     }
     report = config.results / "report.html"
     return answer | {"report": report} if report.is_file() else answer
 
 
-def _follow(
-    child: subprocess.Popen, progress: CampaignProgress, log_path: Path, screen: TextIO
-) -> int:
-    """Show progress until Snakemake ends and return its exit code."""
-    terminal = screen.isatty()
-    interval = POLL_S if terminal else PLAIN_LINE_S
-    shown, last = "", time.monotonic()
-    counts = progress.count()
-    estimate = Estimate(counts)
-    try:
-        while True:
-            code = _wait(child, POLL_S)
-            now = time.monotonic()
-            if now - last >= interval or (code is not None and not terminal):
-                counts, last = progress.count(), now
-                line = render_line(counts, estimate.seconds_left(counts), _current(log_path))
-                if line != shown:
-                    _show(screen, line, terminal)
-                    shown = line
-            if code is not None:
-                return code
-    finally:
-        if terminal and shown:
-            screen.write("\n")
+def _sampling_stages(command: list[str]) -> tuple[str, ...]:
+    """Return the stages whose samples a command works on."""
+    targets = command[command.index("--") + 1 :]
+    return STAGES[:1] if targets == ["prepare"] else STAGES
 
 
-def _wait(child: subprocess.Popen, seconds: float) -> int | None:
-    while True:
+class _Follower:
+    """Shows how far Snakemake is, until it ends.
+
+    Attributes
+    ----------
+    interrupted
+        Whether the user asked to stop.
+    """
+
+    def __init__(
+        self,
+        child: subprocess.Popen,
+        progress: CampaignProgress,
+        log_path: Path,
+        screen: TextIO,
+    ) -> None:
+        self.child, self.progress = child, progress
+        self.log_path, self.screen = log_path, screen
+        self.interrupted = False
+
+    def follow(self) -> int:
+        """Wait for Snakemake and return its exit code."""
+        before = signal.signal(signal.SIGTERM, self._end)
         try:
-            return child.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            return None
-        except KeyboardInterrupt:  # the terminal has told Snakemake as well
-            print("\nglassmodes: stopping after the samples in work", file=sys.stderr)
+            return self._loop()
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
+    def _end(self, number: int, frame: Any) -> None:
+        self.interrupted = True
+        self.child.send_signal(signal.SIGINT)
 
-def _show(screen: TextIO, line: str, terminal: bool) -> None:
-    screen.write(f"\r\033[K{line}" if terminal else f"glassmodes: {line}\n")
-    screen.flush()
+    def _loop(self) -> int:
+        terminal = self.screen.isatty()
+        interval = POLL_S if terminal else PLAIN_LINE_S
+        shown, last = "", time.monotonic()
+        estimate = Estimate(self.progress.count())
+        while True:
+            code = self._wait()
+            now = time.monotonic()
+            if now - last >= interval or code is not None:
+                counts, last = self.progress.count(), now
+                seconds_left = estimate.seconds_left(counts)
+                line = render_line(counts, seconds_left, _current(self.log_path))
+                if line != shown:
+                    shown = line
+                    self.screen.write(f"\r\033[K{line}" if terminal else f"glassmodes: {line}\n")
+                    self.screen.flush()
+            if code is not None:
+                self.screen.write("\n" if terminal else "")
+                return code
+
+    def _wait(self) -> int | None:
+        while True:
+            try:
+                return self.child.wait(timeout=POLL_S)
+            except subprocess.TimeoutExpired:
+                return None
+            except KeyboardInterrupt:  # the terminal has told Snakemake and its jobs as well
+                self.interrupted = True
+                print("\nglassmodes: stopping after the samples in work", file=self.screen)
 
 
 def _current(log_path: Path) -> str:
