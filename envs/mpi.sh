@@ -16,3 +16,11 @@ if [ -e /.dockerenv ] || [ -e /run/.containerenv ]; then
     export OMPI_MCA_btl_vader_single_copy_mechanism="${OMPI_MCA_btl_vader_single_copy_mechanism:-none}"
     export OMPI_MCA_smsc="${OMPI_MCA_smsc:-^cma}"
 fi
+# A process that started MPI without mpiexec (a notebook, a test) leaves marks that make an
+# mpiexec of its own believe it runs inside a job, and end without a word
+if [ "${OMPI_MCA_ess:-}" = singleton ]; then
+    for name in $(env | sed -nE 's/^((PMIX|OMPI_MCA_orte)_[A-Za-z0-9_]*)=.*/\1/p'); do
+        unset "$name"
+    done
+    unset name OMPI_MCA_ess OMPI_MCA_pmix OMPI_APP_CTX_NUM_PROCS ORTE_SCHIZO_DETECTION
+fi
