@@ -85,6 +85,17 @@ def test_all_modes_below_an_edge(network, spectrum, method):
     assert len(lowest_modes(network, below=spectrum[0] / 2, method=method).values) == 0
 
 
+@pytest.mark.parametrize("method", ["filtered", "slepc"])
+@pytest.mark.parametrize("share", [0.6, 4.0])
+def test_an_edge_high_in_the_spectrum_or_above_it(network, spectrum, method, share):
+    edge = share * spectrum[-1]
+    inside = spectrum[spectrum < edge]
+    assert len(inside) > len(spectrum) / 2
+    modes = lowest_modes(network, below=edge, method=method)
+    np.testing.assert_allclose(modes.values, inside, atol=EXACT * spectrum[-1])
+    assert modes.certified
+
+
 def test_the_edge_of_the_certificate_lies_in_a_gap(network, spectrum):
     modes = lowest_modes(network, count=10)
     position = np.searchsorted(spectrum, modes.complete_below)

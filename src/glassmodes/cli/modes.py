@@ -176,7 +176,8 @@ def _of_matrix(args, comm, content: SparseMatrix) -> ModeFile:
             negative_eigenvalues=int(count),
         )
     rows = np.vstack(comm.allgather(modes.vectors)) if comm.size > 1 else modes.vectors
-    vectors = rows.T.reshape(len(modes.values), -1, content.block_size)
+    particles = content.matrix.shape[0] // content.block_size
+    vectors = rows.T.reshape(-1, particles, content.block_size)
     return _mode_file(
         frequency=np.sqrt(modes.values),
         residual=modes.residuals,

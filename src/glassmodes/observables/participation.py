@@ -46,7 +46,7 @@ def distributed_participation_ratio(comm, block: np.ndarray, d: int) -> np.ndarr
     (K,)
         The same on every rank.
     """
-    squares = np.square(block).reshape(-1, d, block.shape[1]).sum(axis=1)
+    squares = np.square(block).reshape(len(block) // d, d, block.shape[1]).sum(axis=1)
     sums = np.concatenate([[len(squares)], squares.sum(axis=0), np.square(squares).sum(axis=0)])
     if comm.size > 1:
         sums = sum(comm.allgather(sums))

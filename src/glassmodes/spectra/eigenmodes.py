@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from glassmodes.errors import InputError, SolverError, nearest
-from glassmodes.spectra.chebyshev import spectral_bound
+from glassmodes.spectra.chebyshev import kernel_polynomial_count, spectral_bound
 from glassmodes.spectra.dense import dense_eigenpairs
 from glassmodes.spectra.factorisations import count_below
 from glassmodes.spectra.filtered_lanczos import (
@@ -35,6 +35,7 @@ DENSE_LIMIT = 12_000  # rows; dense LAPACK beyond needs gigabytes and minutes
 _SMALL = 400  # rows below which dense LAPACK is faster than any iteration
 _GAP = 1e-6  # relative distance that separates multiplets
 _MAX_ROUNDS = 40
+_COUNT_PRODUCTS = 20  # moments of the count that finds requests for much of the spectrum
 
 
 @dataclass
@@ -158,12 +159,15 @@ def _check_request(count, below, method, space) -> None:
 
 def _solver(operator, target, method, space, bound, tolerance):
     """Return solve(target, locked, seed) -> EigenPairs for the method that serves the request."""
-    large = target.count is not None and 4 * (target.count + target.extra) > space
-    if method == "dense" or space <= _SMALL or large:
+    if (
+        method == "dense"
+        or space <= _SMALL
+        or 4 * _expected_modes(operator, target, bound) > space
+    ):
         if operator.n > DENSE_LIMIT:
             raise InputError(
                 f"dense LAPACK is limited to {DENSE_LIMIT} rows, found {operator.n}: "
-                "ask for fewer modes"
+                "ask for fewer modes or a lower edge"
             )
         return lambda wanted, locked, _: dense_eigenpairs(operator, wanted, locked)
     if method == "slepc":
@@ -175,6 +179,17 @@ def _solver(operator, target, method, space, bound, tolerance):
         )
 
     return filtered
+
+
+def _expected_modes(operator, target, bound) -> float:
+    """Return how many modes the request is for, edge modes included; estimated for `below`."""
+    if target.count is not None:
+        return target.count + target.extra
+    if target.below >= bound.upper:
+        return operator.n
+    # Only a large share matters: a coarse count will do.
+    counter = kernel_polynomial_count(operator, bound, _COUNT_PRODUCTS)
+    return counter.below(target.below) + target.extra
 
 
 def _edge(values: np.ndarray, target: Target, space: int) -> float:

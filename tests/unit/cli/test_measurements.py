@@ -80,6 +80,20 @@ def test_methods_agree(method, folder, call):
     np.testing.assert_allclose(found["frequencies"], exact, rtol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["good.h5", "matrix.npz"])
+def test_no_mode_below_the_lowest_is_an_answer(name, folder, call):
+    output = folder / "none.h5"
+    code, out, err = call("modes", folder / name, "--below", 1e-3, "-o", output, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    empty = ("frequencies", "participation_ratios", "residuals")
+    assert [found[key] for key in empty] == [[], [], []]
+    assert found["certified"] and found["complete_below"] >= 1e-3
+    stored = mode_file(output)
+    assert len(stored.frequency) == len(stored.vectors) == 0
+    assert json.loads(call("info", output, "--json")[1])["kind"] == "modes"
+
+
 def test_known_null_vectors_can_be_given(folder, call):
     np.save(folder / "null.npy", np.ones(40))
     words = ("modes", folder / "matrix.npz", "--count", 2, "--null-space", folder / "null.npy")
