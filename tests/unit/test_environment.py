@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from glassmodes.campaign.versions import STAGE_VERSIONS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -53,6 +55,12 @@ def test_conda_asks_for_real_scalars_and_documented_packages():
     assert set(names) - documented() == {"python", "pip", "cxx-compiler"}
     text = (ROOT / "envs/conda.yaml").read_text()
     assert "petsc4py=*=real*" in text and "slepc4py=*=real*" in text
+
+
+def test_changelog_lists_the_stage_versions_of_this_release():
+    release = (ROOT / "CHANGELOG.md").read_text().split("\n## ")[1]
+    listed = dict(re.findall(r"^\| (\w+) \| (\d+) \|$", release, flags=re.MULTILINE))
+    assert {stage: int(version) for stage, version in listed.items()} == STAGE_VERSIONS
 
 
 @pytest.fixture
