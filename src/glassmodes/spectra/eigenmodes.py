@@ -159,11 +159,7 @@ def _check_request(count, below, method, space) -> None:
 
 def _solver(operator, target, method, space, bound, tolerance):
     """Return solve(target, locked, seed) -> EigenPairs for the method that serves the request."""
-    if (
-        method == "dense"
-        or space <= _SMALL
-        or 4 * _expected_modes(operator, target, bound) > space
-    ):
+    if method == "dense" or space <= _SMALL or 4 * _expected_modes(operator, target, bound) > space:
         if operator.n > DENSE_LIMIT:
             raise InputError(
                 f"dense LAPACK is limited to {DENSE_LIMIT} rows, found {operator.n}: "
@@ -201,6 +197,8 @@ def _edge(values: np.ndarray, target: Target, space: int) -> float:
         return float(values[-1] + max(abs(values[-1]), 1e-12))
     left = values[max(first - 1, 0) : -1] if first else np.concatenate([[0.0], values[:-1]])
     right = values[max(first, 1) :] if first else values
+    if target.below is not None:  # the certificate covers all that was asked for
+        left = np.maximum(left, target.below)
     gaps = (right - left) / np.maximum(np.abs(right), np.finfo(float).tiny)
     best = int(np.argmax(gaps))
     if gaps[best] < _GAP:
