@@ -58,6 +58,7 @@ def draw_density_of_states(results: Path) -> Figure:
             ax.errorbar(x, value, bars, **look.points)
             if rows[0]["debye_level"] is not None:
                 ax.axhline(rows[0]["debye_level"], color=look.colour, ls="--", lw=0.9)
+                lowest = min(lowest, rows[0]["debye_level"])
             mark_phonon(ax, e, look.colour)
             lowest = min(lowest, value.min())
         if np.isfinite(lowest):
