@@ -91,6 +91,8 @@ class Factorisation(ABC):
 
     def destroy(self) -> None:
         """Free the factor."""
+        # petsc4py counts a reference for the matrix it handed out and would free it late.
+        self._factor.destroy()
         self._preconditioner.destroy()
 
 
@@ -171,18 +173,17 @@ class MumpsFactorisation(Factorisation):
             factor.setMumpsIcntl(24, 1)  # detect null pivots
             preconditioner.setFromOptions()
             preconditioner.setUp()
-            status = factor.getMumpsInfog(1)
+            status, detail = factor.getMumpsInfog(1), factor.getMumpsInfog(2)
+            negatives = factor.getMumpsInfog(12)
+            factor.destroy()  # this reference only
             if status >= 0:
                 break
             preconditioner.destroy()
             if status not in (-8, -9):
-                raise SolverError(
-                    f"MUMPS failed with INFOG(1) = {status}, INFOG(2) = {factor.getMumpsInfog(2)}"
-                )
+                raise SolverError(f"MUMPS failed with INFOG(1) = {status}, INFOG(2) = {detail}")
             log.warning("MUMPS wants more workspace than %d %%, trying again", workspace)
         else:
             raise SolverError("MUMPS ran out of workspace (ICNTL(14) up to 400 %)")
-        negatives = factor.getMumpsInfog(12)
         if definite and negatives:
             preconditioner.destroy()
             raise NotPositiveDefiniteError(
