@@ -1,8 +1,7 @@
 """Estimates of time and memory per sample, for resources of jobs and for progress.
 
 Simple laws in N, d and the number of modes; the prefactors were measured on one core with
-the binary inverse power law at N = 2,000 in 3D.  Other dimensions scale with the
-neighbours of a particle.
+the binary inverse power law at N = 400 to 2,000 in 2D, 3D and 4D.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from typing import Any
 from glassmodes.campaign.config import CampaignConfig, Cooling, Liquid
 from glassmodes.campaign.manifest import Batch
 
-_NEIGHBOURS = {2: 0.35, 3: 1.0, 4: 2.5}
+_NEIGHBOURS = {2: 0.4, 3: 1.0, 4: 2.1}
 """Pairs inside the cutoff per particle, relative to 3D."""
 
-_SECONDS_PER_STEP = 3.5e-7  # molecular dynamics, per particle and step
+_SECONDS_PER_STEP = 1.0e-7  # molecular dynamics, per particle and step
 _MINIMISATION_STEPS = 3000  # what a minimisation costs, in steps of molecular dynamics
 _BASE_MB = 400.0  # the interpreter with its libraries
 _MARGIN = 3.0  # slow nodes, shared memory bandwidth, hard samples
@@ -39,15 +38,15 @@ def preparation_seconds(config: CampaignConfig, ensemble: str) -> float:
 def analysis_seconds(config: CampaignConfig, ensemble: str) -> float:
     """Estimate the seconds that one core needs to analyse one sample."""
     n, d = config.ensembles[ensemble].particles, _dimension(config, ensemble)
-    factor = 2.0 * _NEIGHBOURS[d] ** 2 * (n / 8000) ** (3 * (d - 1) / d)
-    seconds = 0.02
+    factor = 4.0 * _NEIGHBOURS[d] ** 2 * (n / 8000) ** (3 * (d - 1) / d)
+    seconds = 0.05
     wanted = config.analyses_of(ensemble)
     if "modes" in wanted:
         count = mode_count(config, ensemble)
-        seconds += 0.2 * _NEIGHBOURS[d] * (count / 100) * (n / 2000) ** 1.3 + factor
+        seconds += 0.35 * _NEIGHBOURS[d] * (count / 100) * (n / 2000) ** 1.3 + factor
     if "moduli" in wanted or "dipoles" in wanted:
         columns = 6 + (_count_of_dipoles(config, ensemble) if "dipoles" in wanted else 0)
-        seconds += factor + columns * 5e-3 * (n / 8000) ** (2 * (d - 1) / d)
+        seconds += factor + columns * 8e-3 * (n / 8000) ** (2 * (d - 1) / d)
     return seconds
 
 
