@@ -95,7 +95,14 @@ def test_an_interrupt_ends_in_one_line(folder):
     pipe = folder / "pipe.xyz"
     os.mkfifo(pipe)
     words = [*PROGRAM, "import", str(pipe), "--model", "ipl_2d", "-o", str(folder / "S.h5")]
-    child = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    child = subprocess.Popen(
+        words,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
+        # tests that run in the background inherit "ignore" and would pass it on
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     with open(pipe, "wb"):  # waits until the program has opened it, then reads nothing
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=60)
