@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.interpolate import BSpline, make_interp_spline
 
 from glassmodes.errors import InputError, nearest
 from glassmodes.files import check_input
@@ -104,6 +103,9 @@ class _Curve:
     """One table as a spline, and a parabola below its first row."""
 
     def __init__(self, pair: tuple[int, int], columns: dict[str, np.ndarray]) -> None:
+        # Only tables need scipy.interpolate, and every job of a campaign would load it.
+        from scipy.interpolate import BSpline, make_interp_spline
+
         r, phi = columns["r"], columns["phi"]
         if "dphi" in columns:
             integral = make_interp_spline(r, columns["dphi"], k=DEGREE).antiderivative()
