@@ -37,7 +37,7 @@ MINIMUM_TOLERANCE = 1e-6
 MINIMUM_WARNING = 1e-9
 """The same, above which a warning is logged."""
 
-_SHIFT = 1e-8  # s / mean diagonal of H: small enough that refinement removes it in a few steps
+_SHIFT = 1e-10  # s / mean diagonal of H: so small that one step of refinement removes it
 _REFINED = 1e-11  # relative residual that refinement reaches
 _MAX_REFINEMENTS = 12
 _CG_TOLERANCE = 1e-11
@@ -273,9 +273,9 @@ def solve_seconds(n: int, d: int, columns: int) -> dict[str, float]:
     at N = 8,000 (2D and 3D) and 1,500 (4D).
     """
     reference = {
-        2: (8000, 0.11, 0.4e-3, 25e-3),
-        3: (8000, 2.0, 3.5e-3, 45e-3),
-        4: (1500, 1.5, 2.5e-3, 8e-3),
+        2: (8000, 0.16, 1.5e-3, 36e-3),
+        3: (8000, 2.0, 7e-3, 35e-3),
+        4: (1500, 0.9, 2.4e-3, 8e-3),
     }
     size, factor, solve, iterate = reference[min(max(d, 2), 4)]
     scale = n / size
