@@ -9,6 +9,7 @@ or all ranks share each sample (ensembles with ``ranks`` above 1, analysis only)
 
 from __future__ import annotations
 
+import importlib
 import logging
 import shutil
 import time
@@ -64,6 +65,8 @@ class BatchJob(ABC):
     stage: str
     shares_samples = False
     """Whether all ranks work on one sample together."""
+    libraries: tuple[str, ...] = ()
+    """Modules that all ranks must start together, and before our signal handlers."""
 
     def __init__(self, config: CampaignConfig, batch: Batch) -> None:
         self.config, self.batch = config, batch
@@ -159,6 +162,8 @@ class BatchJob(ABC):
         mine = todo[comm.rank :: comm.size] if spread else todo
         self._done = len(self.batch.indices) - len(todo)
         log.info("%s: %d of %d samples to do", self.batch.name, len(todo), len(self.batch.indices))
+        for library in self.libraries:
+            importlib.import_module(library)
         try:
             with StopRequest() as stop:
                 if spread:
@@ -276,6 +281,8 @@ class AnalyseJob(BatchJob):
     """Run the analyses of an ensemble on the samples of a batch."""
 
     stage = "analyse"
+    # Left to the first sample, a rank without samples would never join in starting PETSc.
+    libraries = ("petsc4py.PETSc", "slepc4py.SLEPc")
 
     def __init__(self, config: CampaignConfig, batch: Batch) -> None:
         super().__init__(config, batch)
