@@ -28,7 +28,11 @@ def describe() -> dict[str, str]:
         "compiler": _first_line(["g++", "--version"]),
         "python": platform.python_version(),
         "packages": versions,
-        "blas threads": os.environ.get("OMP_NUM_THREADS", ""),
+        "blas": ", ".join(
+            f"{name}={value}"
+            for name, value in sorted(os.environ.items())
+            if name.startswith(("OPENBLAS_", "OMP_NUM", "MKL_"))
+        ),
         "load before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
     }
 
