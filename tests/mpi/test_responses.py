@@ -4,12 +4,15 @@ The sample is a lattice of springs at rest with random stiffness: a minimum by c
 with non-affine response, in any dimension.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from glassmodes.observables.dipoles import all_contacts, dipole_stiffness
 from glassmodes.observables.elasticity import measure_moduli
 from glassmodes.observables.harmonic import HarmonicSystem
+from glassmodes.observables.stability import require_stable
 from glassmodes.sample import Sample
 
 
@@ -52,6 +55,33 @@ def test_ranks_do_not_matter(comm, comm_self, sample, solver):
     np.testing.assert_allclose(dipoles.stiffness, dipoles_alone.stiffness, rtol=1e-8)
     assert moduli.residual < 1e-9 and dipoles.residuals.max() < 1e-9
     assert np.nanmin(alone.squared_mean_by_direction) > 1e-3
+
+
+@pytest.mark.parametrize("solver", ("factor", "cg"))
+def test_floppy_particles_are_found_at_any_number_of_ranks(comm, comm_self, sample, solver):
+    """One particle on a single bond, one without any."""
+    n, d = sample.positions.shape
+    floppy = replace(
+        sample,
+        positions=np.vstack([sample.positions, np.full((2, d), 0.3)]),
+        species=None,
+        bonds=np.vstack([sample.bonds, [[0, n]]]),
+        stiffness=np.append(sample.stiffness, 1.0),
+        masses=np.append(sample.masses, [2.0, 5.0]),
+    )
+    floppy.positions[-1, 0] += 1.4
+    pairs = np.vstack([sample.bonds[::17], [[0, n], [3, n], [4, n + 1]]])
+    answers = []
+    for communicator in (comm, comm_self):
+        system = HarmonicSystem(communicator, floppy, solver=solver)
+        try:
+            require_stable(system)
+            assert system.floppy_modes == d - 1
+            answers.append(dipole_stiffness(system, pairs))
+        finally:
+            system.destroy()
+    np.testing.assert_allclose(answers[0].stiffness, answers[1].stiffness, rtol=1e-8)
+    assert answers[0].residuals[:-2].max() < 1e-9
 
 
 def test_every_rank_has_the_same_answer(comm, sample):

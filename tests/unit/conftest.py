@@ -64,6 +64,8 @@ def make_glass(d: int, seed: int = 3) -> Sample:
 class DenseSystem:
     """A sample with its interactions and a dense pseudo-inverse: the oracle of `HarmonicSystem`."""
 
+    floppy_modes = 0
+
     def __init__(self, sample: Sample, interactions=None) -> None:
         self.sample = sample
         self.interactions = find_interactions(sample) if interactions is None else interactions

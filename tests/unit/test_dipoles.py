@@ -14,6 +14,7 @@ from glassmodes.observables.dipoles import (
     random_contacts,
 )
 from glassmodes.observables.harmonic import HarmonicSystem
+from glassmodes.observables.stability import require_stable
 from glassmodes.sample import Sample
 
 
@@ -108,8 +109,8 @@ def test_solvers_of_the_package_agree_with_exact_solves(
     assert found.residuals.max() < 1e-9
 
 
-def test_particles_without_contacts_stay_out(comm_self, dense_system_of):
-    """A free particle beside a triangular lattice changes no stiffness, whatever its mass."""
+def cut_triangular_network():
+    """Return positions, box and bonds of a triangular lattice without every 20th bond."""
     cells = np.stack(np.meshgrid(np.arange(6), np.arange(4), indexing="ij"), -1).reshape(-1, 1, 2)
     edges = np.array([1.0, np.sqrt(3)])
     positions = ((cells + [(0, 0), (0.5, 0.5)]) * edges).reshape(-1, 2)
@@ -118,9 +119,13 @@ def test_particles_without_contacts_stay_out(comm_self, dense_system_of):
     vector -= np.array([6, 4]) * edges * np.rint(vector / (np.array([6, 4]) * edges))
     near = np.abs(np.linalg.norm(vector, axis=1) - 1) < 1e-9
     bonds = np.stack([i[near], j[near]], axis=1)
-    bonds = np.delete(bonds, slice(0, None, 20), axis=0)  # some cut, so that stiffness varies
+    return positions, np.array([6, 4]) * edges, np.delete(bonds, slice(0, None, 20), axis=0)
+
+
+def test_particles_without_contacts_stay_out(comm_self, dense_system_of):
+    """A free particle beside a triangular lattice changes no stiffness, whatever its mass."""
+    positions, box, bonds = cut_triangular_network()
     masses = np.linspace(1, 2, len(positions))
-    box = np.array([6, 4]) * edges
     alone = Sample(positions, box, bonds=bonds, masses=masses)
     joined = Sample(
         np.vstack([positions, [[0.4, 0.3]]]), box, bonds=bonds, masses=np.append(masses, 50.0)
@@ -134,6 +139,38 @@ def test_particles_without_contacts_stay_out(comm_self, dense_system_of):
             assert found.residuals.max() < 1e-9
     finally:
         system.destroy()
+
+
+@pytest.mark.parametrize("solver", ["factor", "cg"])
+def test_floppy_particles_stay_out_of_the_pseudo_inverse(comm_self, solver):
+    """Particles on one bond turn about it at no cost; two free ones answer nothing."""
+    positions, box, bonds = cut_triangular_network()
+    n = len(positions)
+    positions = np.vstack([positions, [[0.4, 0.3], [2.3, 0.4], [3.3, 0.2], [4.3, 0.3]]])
+    bonds = np.vstack([bonds, [[0, n], [5, n + 1]]])
+    masses = np.linspace(1, 2, n + 4)
+    system = HarmonicSystem(comm_self, Sample(positions, box, bonds=bonds, masses=masses))
+    values, modes = np.linalg.eigh(system.matrix().toarray())
+    stiff = values > 1e-9 * values[-1]
+    assert np.sum(~stiff) == 2 + 2 + 4
+    pairs = np.vstack([bonds, [[3, n], [n, n + 1], [n + 2, 7], [n + 2, n + 3]]])
+    try:
+        require_stable(system)
+        assert system.floppy_modes == 2
+        found = dipole_stiffness(system, pairs)
+    finally:
+        system.destroy()
+    for k, (i, j) in enumerate(pairs[:-1]):
+        force = np.zeros((n + 4, 2))
+        vector = positions[j] - positions[i]
+        force[j] = vector - box * np.rint(vector / box)
+        force[i] = -force[j]
+        overlap = modes[:, stiff].T @ (force / np.sqrt(masses)[:, None]).ravel()
+        expected = np.sum(overlap**2 / values[stiff]) / np.sum(overlap**2 / values[stiff] ** 2)
+        assert found.stiffness[k] == pytest.approx(expected, rel=1e-9)
+    assert found.residuals[: len(bonds)].max() < 1e-9
+    # The last pair moves nothing that has stiffness.
+    assert found.stiffness[-1] == 0 and found.residuals[-1] == pytest.approx(1)
 
 
 def test_random_contacts_are_distinct_contacts_and_repeatable(dense_system):

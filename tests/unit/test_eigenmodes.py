@@ -158,6 +158,21 @@ def test_zero_modes_beyond_the_known_ones_are_counted_and_left_out(comm_self):
     np.testing.assert_allclose(modes.values, exact, atol=EXACT * 4)
 
 
+@pytest.mark.parametrize("rows", [200, 500])
+@pytest.mark.parametrize("free", [2, 30])
+def test_one_mode_above_many_zero_modes(comm_self, rows, free):
+    """The edge never falls among zero modes, whose signs are rounding."""
+    chain = sp.diags([-1.0, 2.0, -1.0], [-1, 0, 1], shape=(rows, rows))
+    operator = MatrixOperator(comm_self, sp.block_diag([chain, sp.csr_matrix((free, free))]))
+    modes = lowest_modes(operator, count=1)
+    assert modes.zero_modes == modes.zero_vectors.shape[1] == free
+    exact = 2 - 2 * np.cos(np.pi / (rows + 1))
+    np.testing.assert_allclose(modes.values, [exact], atol=EXACT * 4)
+    assert np.abs(operator.apply(modes.zero_vectors)).max() < 1e-9
+    below = lowest_modes(operator, below=exact / 2)
+    assert len(below.values) == 0 and below.zero_modes == free and below.certified
+
+
 def test_negative_eigenvalues_are_kept(comm_self):
     operator = disordered_operator(comm_self, 200, 3, 2, signed=True)
     operator.null_space = translation_vectors(operator)

@@ -150,8 +150,11 @@ def dipole_stiffness(
     system.require_minimum()
     sites = np.unique(pairs)
     sweep = _sweep_order(system.sample, sites)
-    by_columns = len(sites) * inter.d < len(pairs) and (
-        _peak_columns(pairs, sweep) * inter.d**2 * inter.n * 8 <= column_memory
+    # Unit forces on single particles push along floppy modes that contacts do not meet.
+    by_columns = (
+        not _meets_null_motions(system, pairs)
+        and len(sites) * inter.d < len(pairs)
+        and (_peak_columns(pairs, sweep) * inter.d**2 * inter.n * 8 <= column_memory)
     )
     if by_columns:
         stiffness, residuals = _stiffness_by_columns(system, pairs, sweep, batch)
@@ -175,6 +178,7 @@ def _stiffness_by_pairs(system, pairs: np.ndarray, batch: int) -> tuple[np.ndarr
     """Solve one dipole a pair."""
     inter, masses = system.interactions, system.sample.masses
     inertia = masses * _held(inter)
+    projected = _meets_null_motions(system, pairs)
     normals = _directions(system.sample, pairs)
     stiffness, residuals = np.empty(len(pairs)), np.empty(len(pairs))
     for first in range(0, len(pairs), batch):
@@ -184,9 +188,12 @@ def _stiffness_by_pairs(system, pairs: np.ndarray, batch: int) -> tuple[np.ndarr
         force[pairs[part, 0], :, columns] = -normals[part] / np.sqrt(2)
         force[pairs[part, 1], :, columns] = normals[part] / np.sqrt(2)
         force = force.reshape(inter.n * inter.d, -1)
-        response = system.solve(force, planned=len(pairs))
+        held = system.without_null_force(force) if projected else force
+        response = system.solve(held, planned=len(pairs))
         residuals[part] = np.linalg.norm(system.product(response) - force, axis=0)
-        work = np.einsum("xk,xk->k", force, response)
+        if projected:
+            response = system.without_null_motion(response)
+        work = np.einsum("xk,xk->k", held, response)
         response = _without_drift(response.reshape(inter.n, inter.d, -1), inertia)
         stiffness[part] = _ratio(work, np.einsum("n,nck,nck->k", masses, response, response))
     return stiffness, residuals
@@ -273,6 +280,14 @@ def _peak_columns(pairs: np.ndarray, sweep: np.ndarray) -> int:
     _, last_use = _schedule(pairs, sweep)
     dropped = np.cumsum(np.bincount(last_use, minlength=len(sweep)))
     return int(np.max(np.arange(1, len(sweep) + 1) - np.concatenate([[0], dropped[:-1]])))
+
+
+def _meets_null_motions(system, pairs: np.ndarray) -> bool:
+    """Tell whether a force on the particles of `pairs` may push along a null vector of D.
+
+    D⁺ then asks for a projection with the masses as weights, before and after the solve.
+    """
+    return bool(system.floppy_modes or not _held(system.interactions)[pairs].all())
 
 
 def _held(inter: PairInteractions) -> np.ndarray:

@@ -41,6 +41,7 @@ _SHIFT = 1e-10  # s / mean diagonal of H: so small that one step of refinement r
 _REFINED = 1e-11  # relative residual that refinement reaches
 _MAX_REFINEMENTS = 12
 _CG_TOLERANCE = 1e-11
+_ROUND_OFF = 1e-14  # of a projected force
 
 
 class HarmonicSystem:
@@ -69,6 +70,7 @@ class HarmonicSystem:
         self._factor: Factorisation | None = None
         self._matrix: Any = None
         self._checked = False
+        self.floppy_modes = 0
         with agreement(comm):
             self.interactions: PairInteractions = find_interactions(sample, model)
             self.order = hilbert_order(sample.positions, sample.box)
@@ -122,6 +124,40 @@ class HarmonicSystem:
             return self.operator
         return self._edge_operator(None)
 
+    def add_null_vectors(self, vectors: np.ndarray) -> None:
+        """Leave further null vectors of D out of all solves, (n_local, z) orthonormal.  Collective.
+
+        `floppy_modes` counts them.
+        """
+        operator, stiffness = self.operator, self.stiffness
+        operator.null_space = np.column_stack([operator.null_space, vectors])
+        if stiffness is not operator:
+            bare = vectors / self._local_amplitude
+            stiffness.null_space = np.column_stack([stiffness.null_space, bare])
+        self.floppy_modes += vectors.shape[1]
+
+    def without_null_force(self, force: np.ndarray) -> np.ndarray:
+        """Remove from forces what null motions cannot resist, M^(1/2) P M^(-1/2) f.
+
+        P projects out the null vectors of D.  (dN, k) in sample order on every rank.  Collective.
+        """
+        local = _in_range(self.operator, self.scatter(force) / self._local_amplitude)
+        return self.gather(local * self._local_amplitude).reshape(force.shape)
+
+    def without_null_motion(self, displacements: np.ndarray) -> np.ndarray:
+        """Remove all null motions from displacements, orthogonal with the masses as weights.
+
+        (dN, k) in sample order on every rank.  Collective.
+        """
+        local = self.operator.project(self.scatter(displacements) * self._local_amplitude)
+        return self.gather(local / self._local_amplitude).reshape(displacements.shape)
+
+    @cached_property
+    def _local_amplitude(self) -> np.ndarray:
+        """Square root of the mass of every row of this rank, (n_local, 1)."""
+        masses = np.asarray(self.sample.masses, np.float64)
+        return self.scatter(np.repeat(np.sqrt(masses), self.d)[:, None])
+
     def require_minimum(self) -> None:
         """Refuse a sample whose forces say that it is not at a minimum.
 
@@ -152,6 +188,11 @@ class HarmonicSystem:
         """
         if negative is None:
             negative, _ = count_below(self.operator, -1e-10 * self._mean_diagonal(self.operator))
+            if not negative:
+                raise SolverError(
+                    "a solve met a direction without stiffness that is no known null vector: "
+                    "the sample has floppy parts that `require_stable` was not asked to find"
+                )
         raise SampleError(
             "saddle",
             f"the sample is at a saddle: {negative} negative eigenvalue(s) of the Hessian; "
@@ -198,7 +239,7 @@ class HarmonicSystem:
         SolverError
             If the residual stays above 1e-9.
         """
-        local = self.stiffness.project(self.scatter(right))
+        local = _in_range(self.stiffness, self.scatter(right))
         try:
             if self._takes_factor(planned or local.shape[1]):
                 solution = self._solve_with_factor(local)
@@ -263,6 +304,18 @@ class HarmonicSystem:
             self._factor.destroy()
             self._matrix.destroy()
             self._factor = self._matrix = None
+
+
+def _in_range(operator: BlockOperator, right: np.ndarray) -> np.ndarray:
+    """Project null vectors out of `right`, exactly to zero where nothing else was there."""
+
+    def squares() -> np.ndarray:
+        return operator.reduce(np.einsum("rk,rk->k", right, right))
+
+    before = squares()
+    operator.project(right)
+    right[:, squares() <= _ROUND_OFF**2 * before] = 0.0
+    return right
 
 
 def solve_seconds(n: int, d: int, columns: int) -> dict[str, float]:

@@ -110,6 +110,8 @@ def vibrational_modes(
     modes = operator_modes(system.operator, count, below, certificate, method, seed)
     if np.any(modes.values < 0):
         system.refuse_saddle(None if certificate else int(np.sum(modes.values < 0)))
+    if modes.zero_vectors.shape[1]:
+        system.add_null_vectors(modes.zero_vectors)
     return VibrationalModes(
         frequencies=np.sqrt(modes.values),
         participation_ratios=distributed_participation_ratio(system.comm, modes.vectors, system.d),

@@ -1,4 +1,4 @@
-"""Whether a force-free sample is at a minimum of its energy or at a saddle."""
+"""Whether a force-free sample is at a minimum of its energy, at a saddle, or floppy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def require_stable(system: HarmonicSystem) -> None:
     """Refuse a sample with net forces or with a negative eigenvalue of its Hessian.
 
     Solves with the Hessian cannot be trusted to notice a saddle: a right-hand side without
-    a component along the unstable modes, for instance by symmetry, never meets them.
+    a component along the unstable modes, for instance by symmetry, never meets them.  Zero
+    modes beyond the obvious ones (a particle held by one fading contact, floppy parts of a
+    network) are found and handed to `system`, whose solves leave them out.
 
     Raises
     ------
@@ -34,3 +36,5 @@ def require_stable(system: HarmonicSystem) -> None:
     lowest = lowest_modes(operator, count=1, certificate=False, tolerance=1e-3)
     if np.any(lowest.values < 0):
         system.refuse_saddle()
+    if lowest.zero_vectors.shape[1]:
+        system.add_null_vectors(lowest_modes(operator, count=1).zero_vectors)

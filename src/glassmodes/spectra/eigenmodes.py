@@ -20,6 +20,7 @@ from glassmodes.spectra.chebyshev import kernel_polynomial_count, spectral_bound
 from glassmodes.spectra.dense import dense_eigenpairs
 from glassmodes.spectra.factorisations import count_below
 from glassmodes.spectra.filtered_lanczos import (
+    ZERO,
     Target,
     filtered_lanczos,
     is_zero,
@@ -46,6 +47,7 @@ class Eigenmodes:
     vectors : (n_local, k) orthonormal.
     residuals : (k,) ||A v - x v|| / |x|.
     zero_modes : null vectors known beforehand plus those found.
+    zero_vectors : (n_local, z) orthonormal, those found.
     complete_below : every eigenvalue below this edge is among `values`, if `certified`.
     certified : True, False (certificate not asked for).
     solver : method, parameters, products, times and memory.
@@ -55,6 +57,7 @@ class Eigenmodes:
     vectors: np.ndarray
     residuals: np.ndarray
     zero_modes: int
+    zero_vectors: np.ndarray
     complete_below: float
     certified: bool
     solver: dict = field(default_factory=dict)
@@ -108,7 +111,8 @@ def lowest_modes(
         target = Target(count=wanted, below=below)
         solve = _solver(operator, target, method, space, bound, tolerance)
         pairs = solve(target, None, seed)
-        edge = _edge(pairs.values, target, space)
+        edge = _edge(np.where(is_zero(pairs.values, bound), 0.0, pairs.values), target, space)
+        edge = _above_zero(edge, bound)
         solver = dict(pairs.info)
         solver["rounds"] = 1
         if certificate:
@@ -118,8 +122,8 @@ def lowest_modes(
         chosen = np.flatnonzero(~zero & (pairs.values < (edge if below is None else below)))
         if count is None or len(chosen) >= count or wanted >= space:
             break
-        # Zero modes took places of modes that were asked for.
-        wanted = min(count + max(int(zero.sum()), wanted - count + 1), space)
+        # Zero modes took places of modes that were asked for; there may be many more.
+        wanted = min(count + max(2 * int(zero.sum()), wanted - count + 1), space)
     zero_modes = operator.null_space.shape[1] + int(zero.sum())
     if count is not None and len(chosen) < count:
         raise InputError(
@@ -136,6 +140,7 @@ def lowest_modes(
         vectors=np.asfortranarray(pairs.vectors[:, chosen]),
         residuals=pairs.residuals[chosen] / np.abs(values),
         zero_modes=zero_modes,
+        zero_vectors=np.asfortranarray(pairs.vectors[:, zero]),
         complete_below=edge,
         certified=bool(certificate),
         solver=solver,
@@ -199,7 +204,8 @@ def _edge(values: np.ndarray, target: Target, space: int) -> float:
     right = values[max(first, 1) :] if first else values
     if target.below is not None:  # the certificate covers all that was asked for
         left = np.maximum(left, target.below)
-    gaps = (right - left) / np.maximum(np.abs(right), np.finfo(float).tiny)
+    scale = np.maximum(np.maximum(np.abs(left), np.abs(right)), np.finfo(float).tiny)
+    gaps = (right - left) / scale
     best = int(np.argmax(gaps))
     if gaps[best] < _GAP:
         if len(values) >= space:
@@ -208,6 +214,12 @@ def _edge(values: np.ndarray, target: Target, space: int) -> float:
         # so the edge goes above what was found and the inertia says how many are missing.
         return float(values[-1] + 2 * _GAP * abs(values[-1]))
     return float((left[best] + right[best]) / 2)
+
+
+def _above_zero(edge: float, bound) -> float:
+    """Move an edge among the zero modes above them: rounding decides on their signs."""
+    least = 100 * ZERO * bound.estimate
+    return least if abs(edge) < least else edge
 
 
 def _complete(operator, pairs, edge, solve, seed):
