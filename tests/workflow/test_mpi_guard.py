@@ -86,4 +86,5 @@ def test_a_process_that_started_mpi_can_launch_ranks():
     done = subprocess.run(
         [sys.executable, "-c", program, LAUNCHER], capture_output=True, text=True, timeout=120
     )
-    assert done.returncode == 0 and done.stdout.split() == ["2", "2"], done.stderr
+    # the lines of the two ranks may run into each other
+    assert done.returncode == 0 and done.stdout.count("2") == 2, done.stdout + done.stderr
