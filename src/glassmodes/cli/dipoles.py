@@ -52,7 +52,7 @@ def add_parser(subparsers) -> None:
 def run(args, comm) -> dict:
     """Measure the stiffnesses.  Collective."""
     if args.output:
-        check_output(comm, args.output, (".csv",))
+        check_output(comm, args.output, (".csv",), [args.pairs])
     pairs = on_root(comm, lambda: _read_pairs(args.pairs)) if args.pairs else None
     sample = read_sample(comm, args.sample)
     from glassmodes.observables import dipoles

@@ -44,7 +44,7 @@ def add_parser(subparsers) -> None:
 
 def run(args, comm) -> dict:
     """Export one sample.  Collective; rank 0 does the work."""
-    output = check_output(comm, args.output, XYZ_SUFFIXES + LAMMPS_SUFFIXES)
+    output = check_output(comm, args.output, XYZ_SUFFIXES + LAMMPS_SUFFIXES, [args.sample])
     return on_root(comm, lambda: _export(args, output))
 
 

@@ -37,7 +37,7 @@ def run(args, comm) -> dict:
     """Assemble and write the Hessian.  Collective; rank 0 does the work."""
     from glassmodes.formats.sparse_matrix import NPZ_SUFFIXES, PETSC_SUFFIXES
 
-    check_output(comm, args.output, NPZ_SUFFIXES + PETSC_SUFFIXES)
+    check_output(comm, args.output, NPZ_SUFFIXES + PETSC_SUFFIXES, [args.sample])
     sample = read_sample(comm, args.sample)
     return on_root(comm, lambda: _write(args, sample))
 

@@ -51,7 +51,7 @@ def add_parser(subparsers) -> None:
 
 def run(args, comm) -> dict:
     """Import one file.  Collective; rank 0 does the work."""
-    check_output(comm, args.output, (".h5", ".hdf5"))
+    check_output(comm, args.output, (".h5", ".hdf5"), [args.file])
     return on_root(comm, lambda: _import(args))
 
 

@@ -107,7 +107,7 @@ def _add_matrix_options(parser: argparse.ArgumentParser) -> None:
 def run(args, comm) -> dict:
     """Find the modes.  Collective."""
     if args.output:
-        check_output(comm, args.output, (".h5", ".hdf5"))
+        check_output(comm, args.output, (".h5", ".hdf5"), [args.sample])
     matrix = on_root(comm, lambda: _read_matrix(args))
     modes = _of_sample(args, comm) if matrix is None else _of_matrix(args, comm, matrix)
     if args.output:

@@ -10,14 +10,19 @@ from glassmodes.errors import InputError
 from glassmodes.parallel import on_root
 
 
-def check_output(comm, path: str | os.PathLike, suffixes: Sequence[str] = ()) -> Path:
+def check_output(
+    comm,
+    path: str | os.PathLike,
+    suffixes: Sequence[str] = (),
+    inputs: Sequence[str | os.PathLike | None] = (),
+) -> Path:
     """Return `path` once it is clear that a file can be written there.  Collective.
 
     Raises
     ------
     InputError
         The folder is missing, not a folder or not writable, `path` is a folder, or
-        its suffix is none of `suffixes`.
+        its suffix is none of `suffixes`, or it is one of the `inputs` of the call.
     """
     from glassmodes.files import check_output as check_folder
 
@@ -27,4 +32,17 @@ def check_output(comm, path: str | os.PathLike, suffixes: Sequence[str] = ()) ->
             f"cannot write {target}: the suffix {target.suffix!r} names no format here; "
             f"expected {', '.join(suffixes)}"
         )
-    return on_root(comm, lambda: check_folder(target))
+
+    def check() -> Path:
+        if any(_same_file(target, source) for source in inputs):
+            raise InputError(f"cannot write {target}: it is an input of this call; name another")
+        return check_folder(target)
+
+    return on_root(comm, check)
+
+
+def _same_file(target: Path, source: str | os.PathLike | None) -> bool:
+    try:
+        return source is not None and os.path.samefile(target, source)
+    except OSError:  # one of them does not exist
+        return False

@@ -7,7 +7,7 @@ are in units of energy / k_B, times in those of the model.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, ClassVar
 
 from glassmodes.errors import InputError, nearest
@@ -114,10 +114,16 @@ def protocol_from(settings: Mapping[str, Any]) -> Protocol:
     try:
         return cls(**parameters)
     except TypeError as error:
-        wanted = [field.name for field in fields(cls) if field.name not in parameters]
+        wanted = [
+            field.name
+            for field in fields(cls)
+            if field.name not in parameters
+            and field.default is MISSING
+            and field.default_factory is MISSING
+        ]
         raise InputError(
             f"the protocol {name} lacks parameters or holds text for a number; "
-            f"not given: {', '.join(wanted)}"
+            f"not given: {', '.join(wanted) or 'nothing that is needed'}"
         ) from error
 
 

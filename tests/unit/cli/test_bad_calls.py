@@ -136,6 +136,22 @@ def test_outputs_are_checked_first(verb, kind, folder, call):
     assert set(folder.rglob("*")) == before
 
 
+@pytest.mark.parametrize("verb", ["import", "modes", "dipoles", "link"])
+def test_an_input_is_not_overwritten_by_something_else(verb, folder, call):
+    sample, pairs, link = folder / "good.h5", folder / "pairs.csv", folder / "link.h5"
+    pairs.write_text("i,j\n0,1\n")
+    link.symlink_to(sample)
+    words = {
+        "import": ["import", sample, "-o", sample],
+        "modes": ["modes", sample, "--count", 2, "-o", sample],
+        "dipoles": ["dipoles", sample, "--pairs", pairs, "-o", pairs],
+        "link": ["modes", sample, "--count", 2, "-o", link],
+    }[verb]
+    before = sample.read_bytes(), pairs.read_text()
+    assert_one_line(*call(*words), "it is an input")
+    assert (sample.read_bytes(), pairs.read_text()) == before
+
+
 @pytest.mark.parametrize("verb", ["export", "minimize", "hessian", "dipoles"])
 def test_unknown_suffixes_are_refused(verb, folder, call):
     words = [word.format(folder=folder) for word in READERS[verb]]
