@@ -186,7 +186,7 @@ def _size_notes(paper, ensemble, ensembles, by_name) -> list[str]:
     notes = []
     smallest = int(paper.particles.split()[0])
     if ensemble["particles"] < smallest:
-        notes.append(f"N is below the thesis' sizes ({paper.particles}); small systems are softer")
+        notes.append(f"N is below the thesis' sizes ({paper.particles})")
     siblings = [
         e
         for e in sorted(ensembles, key=lambda e: e["particles"])
