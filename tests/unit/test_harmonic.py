@@ -5,11 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from glassmodes.errors import SampleError
+from glassmodes.errors import InputError, SampleError
 from glassmodes.mechanics import hessian
+from glassmodes.models import HarmonicSpheres
 from glassmodes.observables.harmonic import HarmonicSystem
 from glassmodes.observables.modes import vibrational_modes
 from glassmodes.observables.participation import participation_ratio
+from glassmodes.sample import Sample
+from glassmodes.spectra.eigenmodes import lowest_modes
 
 
 @pytest.fixture
@@ -43,8 +46,8 @@ def test_solves_give_the_pseudo_inverse(comm_self, glass, dense_system, solver):
     system.destroy()
 
 
-def test_refinement_removes_the_shift(comm_self, glass):
-    # The unrefined (H + s)^-1 differs from H^+ by s / lowest eigenvalue.
+def test_pins_leave_no_trace_in_factorised_solves(comm_self, glass):
+    # The pins are as stiff as particles are: a force on them would show in every digit.
     system = HarmonicSystem(comm_self, glass, solver="factor")
     load = np.random.default_rng(3).normal(size=(system.n * system.d, 1))
     load = system.gather(system.stiffness.project(system.scatter(load)))
@@ -102,6 +105,17 @@ def test_particles_without_contacts_are_known_null_vectors(comm_self, glass):
     null = system.operator.null_space
     assert null.shape[1] == 3 * d
     assert np.abs(system.operator.apply(null)).max() < 1e-9
+
+
+def test_a_sample_without_contacts_is_refused(comm_self):
+    model = HarmonicSpheres(lengths=1.0).spec()
+    gas = Sample(np.array([[1.0, 1.0], [4.0, 4.0]]), np.full(2, 6.0), model=model)
+    system = HarmonicSystem(comm_self, gas)
+    with pytest.raises(SampleError, match="no two of the 2") as refused:
+        vibrational_modes(system, below=1.0)
+    assert refused.value.reason == "no_contacts"
+    with pytest.raises(InputError, match="no mode to find"):
+        lowest_modes(system.operator, below=1.0)
 
 
 def test_a_sample_with_net_forces_is_refused(comm_self, glass):

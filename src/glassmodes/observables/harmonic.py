@@ -38,6 +38,7 @@ MINIMUM_WARNING = 1e-9
 """The same, above which a warning is logged."""
 
 _SHIFT = 1e-10  # s / mean diagonal of H: so small that one step of refinement removes it
+_PIN = 1.0  # stiffness of a pin / mean diagonal of H
 _REFINED = 1e-11  # relative residual that refinement reaches
 _MAX_REFINEMENTS = 12
 _CG_TOLERANCE = 1e-11
@@ -135,6 +136,7 @@ class HarmonicSystem:
             bare = vectors / self._local_amplitude
             stiffness.null_space = np.column_stack([stiffness.null_space, bare])
         self.floppy_modes += vectors.shape[1]
+        self.destroy()  # a factor without them
 
     def without_null_force(self, force: np.ndarray) -> np.ndarray:
         """Remove from forces what null motions cannot resist, M^(1/2) P M^(-1/2) f.
@@ -164,10 +166,16 @@ class HarmonicSystem:
         Raises
         ------
         SampleError
-            ``"not_at_minimum"``.
+            ``"not_at_minimum"``, or ``"no_contacts"`` if no two particles interact.
         """
         if self._checked:
             return
+        if not len(self.interactions):
+            raise SampleError(
+                "no_contacts",
+                f"no two of the {self.n} particle(s) are within the range of their interaction: "
+                "the sample has neither modes nor moduli; use a denser one",
+            )
         ratio = forces.force_ratio(self.interactions)
         if not ratio < MINIMUM_TOLERANCE:
             raise SampleError(
@@ -220,8 +228,8 @@ class HarmonicSystem:
     def solve(self, right: np.ndarray, planned: int | None = None) -> np.ndarray:
         """Return H^+ b, the displacements under forces b, for the columns of (dN, k).
 
-        H is not mass-weighted and H^+ its pseudo-inverse.  By a Cholesky factor of H + s with
-        s removed by refinement, or by conjugate gradients, whichever is estimated faster.
+        H is not mass-weighted and H^+ its pseudo-inverse.  By a Cholesky factor of the pinned
+        H (see `_regularisation`), or by conjugate gradients, whichever is estimated faster.
         Every rank passes and receives whole vectors in sample order.  Collective.
 
         Parameters
@@ -283,10 +291,28 @@ class HarmonicSystem:
         if self._factor is None:
             clock = time.perf_counter()
             self._matrix = self.stiffness.assembled()
-            self._matrix.shift(_SHIFT * self._mean_diagonal(self.stiffness))
+            diagonal = self._matrix.createVecRight()
+            diagonal.setArray(self._regularisation() * self._mean_diagonal(self.stiffness))
+            self._matrix.setDiagonal(diagonal, addv=True)
+            diagonal.destroy()
             self._factor = factorise(self._matrix, definite=True)
             log.debug("%s factor in %.2f s", self._factor.name, time.perf_counter() - clock)
         return self._factor
+
+    def _regularisation(self) -> np.ndarray:
+        """Return what makes H positive definite when added to its diagonal, (n_local,).
+
+        Pins on one particle, against translations, and on the rattlers.  A load without a
+        translational part leaves its pins at rest, so the pinned solution solves H x = b
+        exactly.  Floppy modes have no particle to pin: they need a shift and refinement.
+        """
+        first, last = self.stiffness.halo.first, self.stiffness.halo.last
+        if self.floppy_modes:
+            return np.full((last - first) * self.d, _SHIFT)
+        pinned = self.rattlers[self.order]
+        if not pinned.all():
+            pinned[int(np.argmin(pinned))] = True
+        return np.repeat(np.where(pinned[first:last], _PIN, 0.0), self.d)
 
     def _mean_diagonal(self, operator: BlockOperator) -> float:
         rows = operator.local_rows()
@@ -326,9 +352,9 @@ def solve_seconds(n: int, d: int, columns: int) -> dict[str, float]:
     at N = 8,000 (2D and 3D) and 1,500 (4D).
     """
     reference = {
-        2: (8000, 0.16, 1.5e-3, 36e-3),
-        3: (8000, 2.0, 7e-3, 35e-3),
-        4: (1500, 0.9, 2.4e-3, 8e-3),
+        2: (8000, 0.16, 0.6e-3, 36e-3),
+        3: (8000, 1.6, 3.5e-3, 35e-3),
+        4: (1500, 0.9, 1.2e-3, 8e-3),
     }
     size, factor, solve, iterate = reference[min(max(d, 2), 4)]
     scale = n / size
