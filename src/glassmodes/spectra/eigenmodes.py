@@ -150,6 +150,8 @@ def lowest_modes(
 def _check_request(count, below, method, space) -> None:
     if method not in METHODS:
         raise InputError(f"unknown method {method!r}{nearest(method, METHODS)}; one of {METHODS}")
+    if not space:
+        raise InputError("all eigenvectors are known null vectors: there is no mode to find")
     if (count is None) == (below is None):
         raise InputError("give either a count of modes or an upper edge, not both")
     if count is not None and count < 1:
