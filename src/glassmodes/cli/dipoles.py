@@ -61,6 +61,7 @@ def run(args, comm) -> dict:
 
     system = HarmonicSystem(comm, sample)
     try:
+        system.require_minimum()
         if args.count:
             pairs = dipoles.random_contacts(system.interactions, args.count, args.seed)
         elif pairs is None:

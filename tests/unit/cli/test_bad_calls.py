@@ -136,6 +136,18 @@ def test_outputs_are_checked_first(verb, kind, folder, call):
     assert set(folder.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["moduli"], ["modes", "--count", 1], ["modes", "--below", 1], ["dipoles", "--all"]],
+    ids=["moduli", "count", "below", "dipoles"],
+)
+def test_a_gas_is_refused(words, folder, call):
+    gas = triangular()
+    gas.positions, gas.box = 3.0 * gas.positions, 3.0 * gas.box
+    gas.write(folder / "gas.h5")
+    assert_one_line(*call(words[0], folder / "gas.h5", *words[1:]), "no two of the 36")
+
+
 @pytest.mark.parametrize("verb", ["import", "modes", "dipoles", "link"])
 def test_an_input_is_not_overwritten_by_something_else(verb, folder, call):
     sample, pairs, link = folder / "good.h5", folder / "pairs.csv", folder / "link.h5"
