@@ -13,6 +13,7 @@ from glassmodes.campaign.manifest import BATCH_PATTERN, build_manifest
 from glassmodes.campaign.provenance import (
     analysis_settings,
     preparation_settings,
+    typed_command,
     write_resolved,
     write_run,
 )
@@ -147,4 +148,4 @@ def minutes(stage):
 def write_resolved_config():
     """Write the checked configuration and a description of this run into the results."""
     write_resolved(CAMPAIGN, Path(CONFIG))
-    write_run(Path(RESULTS), sys.argv)
+    write_run(Path(RESULTS), typed_command())

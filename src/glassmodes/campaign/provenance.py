@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ from glassmodes import __version__
 from glassmodes.campaign.config import CampaignConfig
 from glassmodes.campaign.versions import STAGE_VERSIONS
 from glassmodes.files import write_bytes
+
+COMMAND_VARIABLE = "GLASSMODES_COMMAND"
 
 _PACKAGES = ("numpy", "scipy", "h5py", "petsc4py", "slepc4py", "mpi4py")
 
@@ -73,6 +76,18 @@ def library_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def typed_command() -> list[str]:
+    """Return the command that a person typed to start this run, without the folders it lies in.
+
+    The run command hands its own on through the environment to the Snakemake it starts.
+    """
+    handed = os.environ.get(COMMAND_VARIABLE)
+    if handed:
+        return shlex.split(handed)
+    program = "snakemake" if sys.argv[0].endswith("__main__.py") else Path(sys.argv[0]).name
+    return [program, *sys.argv[1:]]
 
 
 def describe_run(command: list[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from glassmodes.campaign.progress import (
     render_duration,
     render_line,
 )
+from glassmodes.campaign.provenance import COMMAND_VARIABLE, typed_command
 from glassmodes.errors import GlassmodesError, InputError
 
 POLL_S = 1.0
@@ -179,7 +181,10 @@ def _clear_dead_lock(state: Path) -> None:
 
 def _environment() -> dict[str, str]:
     beside = os.path.dirname(os.path.abspath(sys.executable))
-    return os.environ | {"PATH": f"{beside}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+    return os.environ | {
+        "PATH": f"{beside}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        COMMAND_VARIABLE: shlex.join(typed_command()),
+    }
 
 
 def _start(command: list[str], lock: Lock, output: Any) -> subprocess.Popen:

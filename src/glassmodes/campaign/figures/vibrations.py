@@ -71,7 +71,7 @@ def draw_density_of_states(results: Path) -> Figure:
 
 def _guide(ax: Axes, lowest: float, slope: int) -> None:
     """Draw a line of the law's slope in the lower right corner, where no data lie."""
-    ax.set_ylim(0.3 * lowest, None)
+    ax.set_ylim(0.1 * lowest, None)
     (left, right), (bottom, top) = (np.log(limits) for limits in (ax.get_xlim(), ax.get_ylim()))
     run = min(0.3 * (right - left), 0.3 * (top - bottom) / slope)
     end, foot = left + 0.93 * (right - left), bottom + 0.06 * (top - bottom)
