@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup campaign test test-serial test-mpi check benchmark clean
+.PHONY: help setup campaign test test-serial test-mpi check benchmark reference clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,13 @@ check: setup  ## lint and type-check code, rules and profiles
 
 benchmark: setup  ## measure against scipy, SLEPc and matscipy; needs an idle machine
 	$(PYTHON) benchmarks/run.py
+
+reference:  ## keep tables, fits, figures and report of the last run in results/reference
+	@test -f results/report.html || { echo "no finished campaign in results: run make campaign" >&2; exit 2; }
+	rm -rf results/reference/tables results/reference/fits results/reference/figures
+	mkdir -p results/reference/figures
+	cp -r results/tables results/fits results/report.html results/run.json results/config.json results/reference/
+	cp results/figures/*.png results/reference/figures/
 
 clean:  ## remove caches and build products; results and .venv stay
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis src/glassmodes/kernels/_build
