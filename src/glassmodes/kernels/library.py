@@ -1,6 +1,6 @@
 """Build and load the compiled kernels: one shared library from the C++ files beside this module.
 
-The library is compiled once per source, compiler and processor into a cache folder
+The library is compiled once per source and processor into a cache folder
 (``GLASSMODES_CACHE``, else the package folder if writable, else ``~/.cache/glassmodes``)
 under a unique temporary name and renamed, so ranks that start together never see
 half a file.  ``GLASSMODES_KERNELS=numpy`` switches the compiled kernels off; without
@@ -61,12 +61,12 @@ def _compiler() -> str | None:
     return None
 
 
-def _digest(compiler: str) -> str:
+def _digest() -> str:
+    """Identify sources, flags and processor; a compiler need not be there to find the result."""
     h = hashlib.sha256()
     for path in sorted([*_sources(), *_HERE.glob("*.hpp")]):
         h.update(path.name.encode() + path.read_bytes())
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
-    h.update("|".join([compiler, version, *_FLAGS, _processor()]).encode())
+    h.update("|".join([*_FLAGS, _processor()]).encode())
     return h.hexdigest()[:16]
 
 
@@ -78,13 +78,13 @@ def build() -> Path:
     InputError
         If there is no compiler, the sources do not compile or no cache folder is writable.
     """
-    compiler = _compiler()
-    if compiler is None:
-        raise InputError("no C++ compiler found: install g++ or set CXX")
-    name = f"kernels-{_digest(compiler)}.so"
+    name = f"kernels-{_digest()}.so"
     for folder in _cache_folders():
         if (folder / name).exists():
             return folder / name
+    compiler = _compiler()
+    if compiler is None:
+        raise InputError("no C++ compiler found: install g++ or set CXX")
     for folder in _cache_folders():
         try:
             folder.mkdir(parents=True, exist_ok=True)
