@@ -24,7 +24,7 @@ from glassmodes.mechanics.interactions import PairInteractions, pair_vectors
 if TYPE_CHECKING:
     from glassmodes.observables.harmonic import HarmonicSystem
 
-BATCH = 32
+BATCH = 64
 """Right-hand sides solved together."""
 
 COLUMN_MEMORY = 2 * 1024**3
