@@ -1,4 +1,4 @@
-"""Collective error handling and work sharing; the communicator is always an argument."""
+"""Collective error handling, work sharing and row distribution; the communicator is an argument."""
 
 from __future__ import annotations
 
@@ -53,3 +53,30 @@ def agreement(comm) -> Iterator[None]:
         error = next((e for e in errors if e is not None), None)
     if error is not None:
         raise error
+
+
+def distributed_matrix(comm, rows, block_size: int):
+    """Return a symmetric PETSc AIJ matrix from the rows of each rank.  Collective.
+
+    The caller destroys it.
+
+    Parameters
+    ----------
+    comm
+        Communicator; rank order is row order.
+    rows : scipy sparse CSR (n_local, n)
+        Rows of this rank with global, ascending columns.
+    block_size
+        Rows that belong to one site.
+    """
+    from petsc4py import PETSc
+
+    matrix = PETSc.Mat().createAIJ(
+        size=(rows.shape, rows.shape),
+        bsize=block_size,
+        csr=(rows.indptr.astype(PETSc.IntType), rows.indices.astype(PETSc.IntType), rows.data),
+        comm=comm,
+    )
+    matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
+    matrix.assemble()
+    return matrix

@@ -6,7 +6,6 @@ import scipy.sparse as sp
 from lattices import disordered_edges, disordered_operator, translation_vectors
 
 from glassmodes.errors import InputError
-from glassmodes.kernels import columns
 from glassmodes.kernels.block import WIDTHS, EdgeProduct, RowProduct, aligned_block
 from glassmodes.kernels.library import load
 from glassmodes.spectra.operators import MatrixOperator
@@ -101,23 +100,3 @@ def test_random_numbers_are_uniform_and_differ_between_streams(comm_self):
 def test_foreign_matrices_that_cannot_be_used_are_refused(comm_self, matrix, message):
     with pytest.raises(InputError, match=message):
         MatrixOperator(comm_self, matrix)
-
-
-@pytest.mark.parametrize("width", [*WIDTHS, 3])
-def test_column_operations_equal_numpy(width):
-    rng = np.random.default_rng(11)
-    x, y, p, q = (rng.normal(size=(66, width)) for _ in range(4))
-    step = rng.normal(size=width)
-    np.testing.assert_allclose(columns.dots(x, y), (x * y).sum(axis=0), atol=ROUNDING)
-    moved, left = x + step * p, y - step * q
-    squares = columns.descend(step, p, q, x, y)
-    np.testing.assert_allclose(x, moved, atol=ROUNDING)
-    np.testing.assert_allclose(y, left, atol=ROUNDING)
-    np.testing.assert_allclose(squares, (left**2).sum(axis=0), atol=ROUNDING)
-    turned = q + step * p
-    columns.turn(step, q, p)
-    np.testing.assert_allclose(p, turned, atol=ROUNDING)
-    blocks = rng.normal(size=(22, 3, 3))
-    columns.block_diagonal(blocks, p, q)
-    expected = sp.block_diag(list(blocks)).toarray() @ p
-    np.testing.assert_allclose(q, expected, atol=ROUNDING)

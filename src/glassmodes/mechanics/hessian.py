@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from glassmodes.mechanics.interactions import PairInteractions
-from glassmodes.parallel import split_range
+from glassmodes.parallel import distributed_matrix, split_range
 
 if TYPE_CHECKING:
     from petsc4py import PETSc
@@ -88,21 +88,9 @@ def petsc(comm, inter: PairInteractions, masses: np.ndarray | None = None) -> PE
     masses : (N,) or None
         Weights the matrix if given.
     """
-    from petsc4py import PETSc
-
     first, last = split_range(inter.n, comm.size, comm.rank)
     rows = _block_rows(inter, first, last, masses).tocsr()
-    index = PETSc.IntType
-    size = (rows.shape[0], rows.shape[1])
-    matrix = PETSc.Mat().createAIJ(
-        size=(size, size),
-        bsize=inter.d,
-        csr=(rows.indptr.astype(index), rows.indices.astype(index), rows.data),
-        comm=comm,
-    )
-    matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
-    matrix.assemble()
-    return matrix
+    return distributed_matrix(comm, rows, inter.d)
 
 
 def _block_rows(

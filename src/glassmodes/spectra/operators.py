@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from glassmodes.errors import InputError
 from glassmodes.kernels.block import EdgeProduct, RowProduct, aligned_block, padded_width
+from glassmodes.parallel import distributed_matrix
 from glassmodes.spectra.halo import Halo
 
 
@@ -130,19 +131,7 @@ class BlockOperator(ABC):
 
     def assembled(self):
         """Return A as a PETSc AIJ matrix with the site size as its block size.  Collective."""
-        from petsc4py import PETSc
-
-        rows = self.local_rows()
-        integer = PETSc.IntType
-        matrix = PETSc.Mat().createAIJ(
-            size=((self.n_local, self.n), (self.n_local, self.n)),
-            bsize=self.site_size,
-            csr=(rows.indptr.astype(integer), rows.indices.astype(integer), rows.data),
-            comm=self.comm,
-        )
-        matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
-        matrix.assemble()
-        return matrix
+        return distributed_matrix(self.comm, self.local_rows(), self.site_size)
 
     @property
     def memory(self) -> int:
