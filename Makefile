@@ -3,6 +3,9 @@
 CORES ?= 2
 CONFIG ?= config/config.yaml
 PYTEST_ARGS ?=
+RESULTS ?= results
+NAME ?= default
+REFERENCE = results/reference/$(NAME)
 
 # .venv/bin comes first on PATH: its mpiexec carries the MPI settings of envs/mpi.sh.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -40,12 +43,12 @@ check: setup  ## lint and type-check code, rules and profiles
 benchmark: setup  ## measure against scipy, SLEPc and matscipy; needs an idle machine
 	$(PYTHON) benchmarks/run.py
 
-reference:  ## keep tables, fits, figures and report of the last run in results/reference
-	@test -f results/report.html || { echo "no finished campaign in results: run make campaign" >&2; exit 2; }
-	rm -rf results/reference/tables results/reference/fits results/reference/figures
-	mkdir -p results/reference/figures
-	cp -r results/tables results/fits results/report.html results/run.json results/config.json results/reference/
-	cp results/figures/*.png results/reference/figures/
+reference:  ## keep tables, fits, figures and report of RESULTS in results/reference/NAME
+	@test -f $(RESULTS)/report.html || { echo "no finished campaign in $(RESULTS): run make campaign" >&2; exit 2; }
+	rm -rf $(REFERENCE)/tables $(REFERENCE)/fits $(REFERENCE)/figures
+	mkdir -p $(REFERENCE)/figures
+	cp -r $(RESULTS)/tables $(RESULTS)/fits $(RESULTS)/report.html $(RESULTS)/run.json $(RESULTS)/config.json $(REFERENCE)/
+	cp $(RESULTS)/figures/*.png $(REFERENCE)/figures/
 
 clean:  ## remove caches and build products; results and .venv stay
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis src/glassmodes/kernels/_build
