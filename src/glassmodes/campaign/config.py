@@ -19,8 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from glassmodes.campaign.config_problems import describe_problems, unknown_keys
 from glassmodes.errors import GlassmodesError, InputError
 
-AnalysisName = Literal["modes", "moduli", "dipoles"]
-ANALYSES: tuple[AnalysisName, ...] = ("modes", "moduli", "dipoles")
+AnalysisName = Literal["modes", "moduli", "dipoles", "spectra", "viscoelasticity"]
+ANALYSES: tuple[AnalysisName, ...] = ("modes", "moduli", "dipoles", "spectra", "viscoelasticity")
+DEFAULT_ANALYSES: tuple[AnalysisName, ...] = ("modes", "moduli", "dipoles")
+LatticeName = Literal["fcc", "triangular"]
+CutName = Literal["narrow", "independent"]
+StrainName = Annotated[str, Field(pattern=r"^[xyzw]{2}$")]
+NETWORK_MODEL = "harmonic_network"
 ENSEMBLE_NAME = r"^[a-z][a-z0-9_]*$"
 
 
@@ -112,7 +117,77 @@ class Cooling(Liquid):
         return self
 
 
-Protocol = Annotated[Quench | Cooling | RandomStart, Field(discriminator="name")]
+class Network(Section):
+    """What all networks of springs at rest have in common."""
+
+    stiffness: float = key(1.0, "of every spring", "energy/length^2", gt=0)
+    prune_floppy: bool = key(
+        False,
+        "take out particles with too few springs to be held; changes moduli and spectra, which "
+        "need no pruning",
+    )
+
+
+class DepletedLattice(Network):
+    """A lattice with bonds cut at random."""
+
+    name: Literal["bond_depleted_lattice"] = key(..., "a lattice with bonds cut at random")
+    lattice: LatticeName = key("fcc", "the perfect lattice, nearest-neighbour distance 1")
+    coordination: float | None = key(
+        None, "mean springs per particle Z; null: the perfect lattice", "1", gt=0
+    )
+    cut: CutName = key(
+        "narrow",
+        "which bonds are cut: those between the particles with most of them, or any",
+    )
+
+
+class Vacancies(Network):
+    """A lattice with sites left out at random."""
+
+    name: Literal["lattice_vacancies"] = key(..., "a lattice with sites left out at random")
+    lattice: LatticeName = key("fcc", "the perfect lattice, nearest-neighbour distance 1")
+    coordination: float = key(..., "expected springs per particle Z", "1", gt=0)
+
+
+class RandomNetwork(Network):
+    """Springs between the neighbours of a Lennard-Jones glass, cut down to a coordination."""
+
+    name: Literal["random_network"] = key(
+        ..., "the shortest pairs of a Lennard-Jones glass become springs, some are cut"
+    )
+    coordination: float = key(..., "mean springs per particle Z", "1", gt=0)
+    starting_coordination: float | None = key(
+        None, "Z before the cut; null: 9 in three dimensions, 5.5 in two", "1", gt=0
+    )
+    cut: CutName = key(
+        "narrow",
+        "which bonds are cut: those between the particles with most of them, or any",
+    )
+    parent_model: str | None = key(
+        None, "model of the glass; null: force-shifted Lennard-Jones of the dimension"
+    )
+    density: float | None = key(
+        None, "of the network; null: springs have the mean length 1", "1/length^d", gt=0
+    )
+    temperature: float = key(2.0, "temperature of the parent liquid", "energy/k_B", gt=0)
+    equilibration_time: float = key(2.5, "time in the parent liquid", "time", ge=0)
+    time_step: float = key(0.005, "step of the molecular dynamics", "time", gt=0)
+    thermostat_time: float = key(0.1, "time constant of the Nose-Hoover chain", "time", gt=0)
+    force_tolerance: float = key(
+        1e-2,
+        "the parent's minimum, as for glasses; loose, because springs are put at rest wherever "
+        "the particles are",
+        "1",
+        gt=0,
+        le=1,
+    )
+
+
+Protocol = Annotated[
+    Quench | Cooling | RandomStart | DepletedLattice | Vacancies | RandomNetwork,
+    Field(discriminator="name"),
+]
 
 
 class Modes(Section):
@@ -151,12 +226,67 @@ class Dipoles(Section):
     count: int = key(50, "contacts drawn in each sample", "1", ge=1)
 
 
+class Grid(Section):
+    """A logarithmic grid, both ends included."""
+
+    minimum: float = key(..., "first point", "see above", gt=0)
+    maximum: float = key(..., "last point", "see above", gt=0)
+    points: int = key(..., "points, both ends included", "1", ge=2, le=10_000)
+
+    @model_validator(mode="after")
+    def _rises(self) -> Grid:
+        if self.maximum <= self.minimum:
+            raise ValueError(f"maximum {self.maximum:g} is not above minimum {self.minimum:g}")
+        return self
+
+
+class Spectra(Section):
+    """Density of states D(w) and non-affine correlator, without eigenvectors."""
+
+    resolution: float | None = key(
+        None,
+        "full width at half maximum of every mode; compulsory for ensembles that measure spectra",
+        "sqrt(energy/mass)/length",
+        gt=0,
+    )
+    maximum: float | None = key(
+        None,
+        "end of the frequency grid, which starts at 0; compulsory like `resolution`",
+        "sqrt(energy/mass)/length",
+        gt=0,
+    )
+    points: int = key(200, "points of the linear frequency grid", "1", ge=2, le=100_000)
+    vectors: int = key(16, "random vectors behind D(w); its error falls with their root", "1", ge=2)
+    strains: tuple[StrainName, ...] | None = key(
+        None, "strains of the correlator, such as xy; null: xy, xz, yz, ... of the dimension"
+    )
+
+
+class Viscoelasticity(Section):
+    """Moduli G*(W) and G(t) under damped motion, without eigenvectors."""
+
+    damping: float = key(1e4, "damping nu, a rate per unit mass", "1/time", gt=0)
+    frequencies: Grid = key(
+        Grid(minimum=1e-9, maximum=1e3, points=121),
+        "frequencies of the strain, sqrt(energy/mass)/length",
+    )
+    times: Grid = key(Grid(minimum=1.0, maximum=1e11, points=111), "times after a step of strain")
+    strains: tuple[StrainName, ...] | None = key(
+        None, "strains, such as xy; null: xy, xz, yz, ... of the dimension"
+    )
+    tolerance: float = key(
+        1e-6, "largest error of a modulus, relative to the affine modulus", "1", ge=1e-12, le=0.1
+    )
+
+
 class Analyses(Section):
     """Settings of the analyses, for all ensembles."""
 
     modes: Modes = key(Modes(), "lowest vibrational modes")
     moduli: Moduli = key(Moduli(), "shear moduli of all directions, bulk modulus, elastic tensor")
     dipoles: Dipoles = key(Dipoles(), "responses to dipoles of forces")
+    spectra: Spectra = key(Spectra(), "density of states and non-affine correlator")
+    viscoelasticity: Viscoelasticity = key(Viscoelasticity(), "moduli against frequency and time")
 
 
 class Statistics(Section):
@@ -208,7 +338,7 @@ class Ensemble(Section):
         ge=1,
     )
     seed: int | None = key(None, "replaces the campaign's seed; null: that of the campaign", "1")
-    analyses: tuple[AnalysisName, ...] = key(ANALYSES, "what is measured in each sample")
+    analyses: tuple[AnalysisName, ...] = key(DEFAULT_ANALYSES, "what is measured in each sample")
     settings: Analyses | None = key(
         None, "replaces settings of the section `analyses` for this ensemble; same keys"
     )
@@ -334,19 +464,65 @@ def _complete(config: CampaignConfig) -> tuple[CampaignConfig, list[str]]:
             problems.append(f"{at}.model: {error}")
             continue
         filled: dict[str, Any] = {}
-        for field in ("dimension", "density"):
-            if getattr(ensemble, field) is None:
-                if defaults is None:
-                    problems.append(f"{at}.{field}: the model has no default; give the key")
-                else:
-                    filled[field] = getattr(defaults, field)
+        if isinstance(ensemble.protocol, Network):
+            filled, found = _network_numbers(ensemble)
+            problems += (f"{at}.{text}" for text in found)
+        else:
+            for field in ("dimension", "density"):
+                if getattr(ensemble, field) is None:
+                    if defaults is None:
+                        problems.append(f"{at}.{field}: the model has no default; give the key")
+                    else:
+                        filled[field] = getattr(defaults, field)
         if ensemble.settings is not None:
             # Written and read again, the settings must not depend on which keys were given.
             merged = {a: config.settings_of(name, a) for a in ANALYSES}
             filled["settings"] = Analyses.model_validate(merged)
         ensembles[name] = ensemble.model_copy(update=filled)
-        problems += (f"{at}.{text}" for text in _mode_problems(config, name, ensembles[name]))
+        for check in (_mode_problems, _strain_problems):
+            problems += (f"{at}.{text}" for text in check(config, name, ensembles[name]))
     return config.model_copy(update={"ensembles": ensembles}), problems
+
+
+def _network_numbers(ensemble: Ensemble) -> tuple[dict[str, Any], list[str]]:
+    """Return dimension, particles and density that a network will really have."""
+    from glassmodes.preparation.networks import realised
+
+    protocol = ensemble.protocol
+    if ensemble.model != NETWORK_MODEL:
+        return {}, [f"model: {ensemble.model!r} with {protocol.name}; expected {NETWORK_MODEL!r}"]
+    lattice = getattr(protocol, "lattice", None)
+    dimension = ensemble.dimension or (2 if lattice == "triangular" else 3)
+    try:
+        particles, density = realised(protocol.model_dump(), ensemble.particles, dimension)
+    except GlassmodesError as error:
+        return {}, [f"protocol: {error}"]
+    if ensemble.density is not None and abs(ensemble.density / density - 1.0) > 1e-6:
+        return {}, [f"density: {ensemble.density:g} given, but the network has {density:g}"]
+    return {"dimension": dimension, "particles": particles, "density": density}, []
+
+
+def _strain_problems(config: CampaignConfig, name: str, ensemble: Ensemble) -> list[str]:
+    """Return what is wrong with the settings of spectra and viscoelasticity."""
+    found = []
+    letters = "xyzw"[: ensemble.dimension]
+    for analysis in ("spectra", "viscoelasticity"):
+        if analysis not in ensemble.analyses:
+            continue
+        settings: Any = config.settings_of(name, analysis)
+        for strain in settings.strains or ():
+            if strain[0] == strain[1] or not set(strain) <= set(letters):
+                found.append(
+                    f"settings.{analysis}.strains: {strain!r} is no shear in "
+                    f"{ensemble.dimension}D; expected two different letters of {letters}"
+                )
+        if analysis == "spectra":
+            found += (
+                f"settings.spectra.{name}: not given (nor in analyses.spectra)"
+                for name in ("resolution", "maximum")
+                if getattr(settings, name) is None
+            )
+    return found
 
 
 def _mode_problems(config: CampaignConfig, name: str, ensemble: Ensemble) -> list[str]:

@@ -10,7 +10,14 @@ from pydantic import BaseModel, ValidationError
 
 from glassmodes.errors import nearest
 
-_PROTOCOLS = ("instantaneous_quench", "slow_cooling", "random_start")
+_PROTOCOLS = (
+    "instantaneous_quench",
+    "slow_cooling",
+    "random_start",
+    "bond_depleted_lattice",
+    "lattice_vacancies",
+    "random_network",
+)
 
 _TEXTS = {
     "missing": "this key is compulsory",

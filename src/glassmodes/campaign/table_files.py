@@ -17,7 +17,8 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from glassmodes.campaign.table_schema import TABLES, Column, units_rows
+from glassmodes.campaign.table_columns import Column
+from glassmodes.campaign.table_schema import TABLES, units_rows
 from glassmodes.errors import InputError, nearest
 from glassmodes.statistics.bootstrap import Estimate
 
