@@ -37,10 +37,22 @@ def _pointer(array: np.ndarray | None) -> ctypes.c_void_p | None:
     return None if array is None else ctypes.c_void_p(array.ctypes.data)
 
 
-def _check(x: np.ndarray, y: np.ndarray, rows: int) -> None:
+def _check(x: np.ndarray, y: np.ndarray, rows: int, dots: np.ndarray | None) -> None:
     for block in (x, y):
         if block.shape[0] < rows or not block.flags.c_contiguous or block.dtype != np.float64:
             raise ValueError(f"blocks must be C-contiguous float64 with at least {rows} rows")
+    width = x.shape[1]
+    if y.shape[1] != width:
+        raise ValueError(f"blocks of widths {width} and {y.shape[1]} do not fit together")
+    if dots is not None and not (
+        dots.shape == (2, width) and dots.flags.c_contiguous and dots.dtype == np.float64
+    ):
+        raise ValueError(f"dots must be a C-contiguous float64 array (2, {width})")
+
+
+def _set_dots(x: np.ndarray, y: np.ndarray, dots: np.ndarray | None) -> None:
+    if dots is not None:
+        dots[0], dots[1] = np.einsum("rk,rk->k", y, y), np.einsum("rk,rk->k", x, y)
 
 
 class EdgeProduct:
@@ -51,7 +63,7 @@ class EdgeProduct:
     n_owned, n_total
         Sites whose rows are computed, and sites in a block (owned first, then ghosts).
     i, j : (P,) int
-        Ends of each edge; ``i`` is owned, ``j`` owned or ghost; each edge once.
+        Ends of each edge in any order, at least one owned; each edge once.
     u : (P, d) float64
         Direction scaled by the square root of |K_parallel - t|.
     sign : (P,) int or float
@@ -69,8 +81,9 @@ class EdgeProduct:
     def __init__(self, n_owned, n_total, i, j, u, sign, t, weights=None) -> None:
         self.d = u.shape[1]
         self.n_owned, self.n_total = int(n_owned), int(n_total)
-        order = np.lexsort((j, i))
-        i, j = np.asarray(i)[order], np.asarray(j)[order]
+        i, j = np.minimum(i, j), np.maximum(i, j)  # ghosts follow the owned sites
+        order = np.argsort(i * np.int64(self.n_total) + j, kind="stable")
+        i, j = i[order], j[order]
         counts = np.bincount(i, minlength=self.n_owned)[: self.n_owned]
         self.start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         index = np.zeros(len(j) + _PADDING, np.int32)
@@ -109,40 +122,54 @@ class EdgeProduct:
         i, j, *_ = self.edge_list()
         k = self.stiffness_blocks()
         w = np.ones(self.n_total) if self.weights is None else self.weights
-        diagonal = np.zeros((self.n_owned, self.d, self.d))
-        np.add.at(diagonal, i, k * (w[i] ** 2)[:, None, None])
-        owned = j < self.n_owned
-        np.add.at(diagonal, j[owned], k[owned] * (w[j[owned]] ** 2)[:, None, None])
         coupling = -k * (w[i] * w[j])[:, None, None]
+        back = np.flatnonzero(j < self.n_owned)
         sites = np.arange(self.n_owned)
-        row = np.concatenate([sites, i, j[owned]])
-        column = np.concatenate([sites, j, i[owned]])
-        blocks = np.concatenate([diagonal, coupling, coupling[owned]])
-        a = np.arange(self.d)
-        rows = (row[:, None, None] * self.d + a[:, None]) + 0 * a
-        columns = (column[:, None, None] * self.d + a) + 0 * a[:, None]
+        row = np.concatenate([sites, i, j[back]])
+        column = np.concatenate([sites, j, i[back]])
+        sequence = np.argsort(row * np.int64(self.n_total) + column, kind="stable")
+        blocks = np.concatenate([self.diagonal_blocks(), coupling, coupling[back]])[sequence]
+        start = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=self.n_owned))])
         shape = (self.n_owned * self.d, self.n_total * self.d)
-        entries = (blocks.ravel(), (rows.ravel(), columns.ravel()))
-        matrix = sp.coo_matrix(entries, shape=shape).tocsr()
+        matrix = sp.bsr_matrix((blocks, column[sequence], start), shape=shape)
         matrix.sum_duplicates()
-        return matrix
+        return matrix.tocsr()
 
-    def accumulate(self, x: np.ndarray, y: np.ndarray, alpha: float, shift: float) -> None:
+    def diagonal_blocks(self) -> np.ndarray:
+        """Return the diagonal block of every owned site, (n_owned, d, d), without the matrix."""
+        i, j, *_ = self.edge_list()
+        k = self.stiffness_blocks()
+        back = np.flatnonzero(j < self.n_owned)
+        diagonal = np.empty((self.n_owned, self.d, self.d))
+        for a in range(self.d):
+            for b in range(a + 1):
+                entry = np.bincount(i, k[:, a, b], self.n_owned)
+                entry += np.bincount(j[back], k[back, a, b], self.n_owned)
+                diagonal[:, a, b] = diagonal[:, b, a] = entry
+        if self.weights is not None:
+            diagonal *= self.weights[: self.n_owned, None, None] ** 2
+        return diagonal
+
+    def accumulate(self, x: np.ndarray, y: np.ndarray, alpha: float, shift: float,
+                   dots: np.ndarray | None = None) -> None:  # fmt: skip
         """Add ``alpha A x + shift x`` to `y`; ghost rows of `x` must be fresh.
 
-        x, y : (n_total d, width).  Ghost rows of `y` are rubbish afterwards.
+        x, y : (n_total d, width).  Ghost rows of `y` are rubbish afterwards.  dots : (2, width)
+        or None, set to the columns' inner products y.y and x.y over the owned rows, which are
+        nearly free here and two passes through memory elsewhere.
         """
-        _check(x, y, self.n_total * self.d)
+        _check(x, y, self.n_total * self.d, dots)
         if self._library is None or x.shape[1] not in WIDTHS:
             if self._sparse is None:
                 self._sparse = self.to_csr()
             rows = self.n_owned * self.d
             y[:rows] += alpha * (self._sparse @ x[: self.n_total * self.d]) + shift * x[:rows]
+            _set_dots(x[:rows], y[:rows], dots)
             return
         self._library.gm_edge_product(
             *(self.d, x.shape[1], ctypes.c_int64(self.n_owned)),
             *map(_pointer, (self.start, self.index, self.parameters, self.weights, x, y)),
-            *(ctypes.c_double(alpha), ctypes.c_double(shift)),
+            *(ctypes.c_double(alpha), ctypes.c_double(shift), _pointer(dots)),
         )
 
 
@@ -165,15 +192,17 @@ class RowProduct:
         """Bytes of the stored rows."""
         return self.start.nbytes + self.index.nbytes + self.value.nbytes
 
-    def accumulate(self, x: np.ndarray, y: np.ndarray, alpha: float, shift: float) -> None:
-        """Add ``alpha A x + shift x`` to the owned rows of `y`."""
+    def accumulate(self, x: np.ndarray, y: np.ndarray, alpha: float, shift: float,
+                   dots: np.ndarray | None = None) -> None:  # fmt: skip
+        """Add ``alpha A x + shift x`` to the owned rows of `y`; `dots` as in `EdgeProduct`."""
         rows, columns = self.matrix.shape
-        _check(x, y, rows)
+        _check(x, y, rows, dots)
         if self._library is None or x.shape[1] not in WIDTHS:
             y[:rows] += alpha * (self.matrix @ x[:columns]) + shift * x[:rows]
+            _set_dots(x[:rows], y[:rows], dots)
             return
         self._library.gm_row_product(
             *(x.shape[1], ctypes.c_int64(rows)),
             *map(_pointer, (self.start, self.index, self.value, x, y)),
-            *(ctypes.c_double(alpha), ctypes.c_double(shift)),
+            *(ctypes.c_double(alpha), ctypes.c_double(shift), _pointer(dots)),
         )
