@@ -154,12 +154,34 @@ class Sample:
                 f"indices run from 0 to {n - 1}"
             )
         if m and np.any(self.bonds[:, 0] == self.bonds[:, 1]):
-            raise InputError("a bond joins a particle to itself; remove it")
+            bad = int(np.flatnonzero(self.bonds[:, 0] == self.bonds[:, 1])[0])
+            raise InputError(
+                f"bond {bad} joins the particle {self.bonds[bad, 0]} to itself; remove it"
+            )
+        self._refuse_repeated_bonds()
         for name in ("stiffness", "rest_lengths"):
             values = getattr(self, name)
             if values is not None:
                 _expect_shape(name, values, (m,), "one value per bond")
                 _expect_finite(name, values)
+                if name == "rest_lengths" and np.any(values < 0):
+                    raise InputError(f"rest_lengths holds {values.min():g}; lengths are >= 0")
+
+    def _refuse_repeated_bonds(self) -> None:
+        """Raise `InputError` if a pair of particles has two bonds, in either order."""
+        first, second = self.bonds.T
+        low, high = np.minimum(first, second), np.maximum(first, second)
+        key = low.astype(np.int64) << 32 | high
+        if np.all(key[1:] > key[:-1]):
+            return
+        key = np.sort(key)
+        repeated = key[1:][key[1:] == key[:-1]]
+        if len(repeated):
+            i, j = int(repeated[0] >> 32), int(repeated[0] & 0xFFFFFFFF)
+            raise InputError(
+                f"the particles {i} and {j} have more than one bond ({len(repeated)} bond(s) "
+                "repeat another one): keep one, with the sum of the stiffnesses"
+            )
 
     def to_group(self, group: h5py.Group) -> None:
         """Store the sample in an (empty) HDF5 group with H5MD's names.

@@ -11,8 +11,9 @@ DESCRIPTION = """\
 Read a sample, attach its interaction model and write it as a sample file.
 
 Formats: extended XYZ (.xyz, .extxyz), LAMMPS data and dump (sorted by id), GSD, .npz (arrays
-positions, box, species, optional diameters, masses, bonds, stiffness, rest_lengths) and our
-own HDF5. Boxes are orthorhombic and periodic. LAMMPS types 1, 2, ... become species 0, 1, ...
+positions, box, species, optional diameters, masses, bonds, stiffness, rest_lengths; a network
+needs positions, box and bonds only) and our own HDF5. Boxes are orthorhombic and periodic.
+LAMMPS types 1, 2, ... become species 0, 1, ...
 
 The sample must fit its model: known species, no overlapping particles, edges of at least twice
 the cutoff. It need not be at a minimum; 'minimize' brings it there."""
@@ -32,8 +33,8 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--model",
         metavar="NAME|FILE.yaml",
-        help="interaction model: a known name, or a file with class and constants; "
-        "may be left out if the file carries one, or has bonds and nothing else",
+        help="interaction model: a known name, or a file with class and constants; may be left "
+        "out if the file carries one or has bonds, which are then all (harmonic_network)",
     )
     parser.add_argument(
         "--type-map",
@@ -68,8 +69,12 @@ def _import(args) -> dict:
     sample.validate()
     if model is not None:
         sample.model = model.spec()
-    if not sample.model and sample.bonds is None:
-        raise InputError(f"{args.file} carries no model: say which with --model NAME or FILE.yaml")
+    if not sample.model:
+        if sample.bonds is None:
+            raise InputError(
+                f"{args.file} carries no model: say which with --model NAME or FILE.yaml"
+            )
+        sample.model = resolve("harmonic_network").spec()
     interactions = find_interactions(sample)
     answer = describe_sample(sample, interactions)
     sample.provenance["import"] = {

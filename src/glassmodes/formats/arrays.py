@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 def read_npz(source: Path, type_map: Mapping[Any, int] | None = None) -> Sample:
     """Read the arrays positions, box and species, and diameters, masses and bonds if present.
 
+    A network, with the array bonds, needs no species.
+
     Species are taken as they are unless `type_map` is given.  The box may be
     its edges, (d,), or a diagonal (d, d) cell.  Pickled objects are not read.
 
@@ -38,10 +40,10 @@ def read_npz(source: Path, type_map: Mapping[Any, int] | None = None) -> Sample:
             if name not in ARRAYS and nearest(name, ARRAYS):
                 raise InputError(f"unknown array {name!r}{nearest(name, ARRAYS)}")
         for name in _REQUIRED:
-            if name not in archive.files:
+            if name not in archive.files and not (name == "species" and "bonds" in archive.files):
                 raise InputError(
-                    f"the array {name!r} is missing; expected {', '.join(_REQUIRED)} and, if "
-                    f"wanted, {', '.join(_OPTIONAL)}"
+                    f"the array {name!r} is missing; expected {', '.join(_REQUIRED)} (species may "
+                    f"be left out with bonds) and, if wanted, {', '.join(_OPTIONAL)}"
                 )
         arrays = {name: archive[name] for name in ARRAYS if name in archive.files}
     box = arrays["box"]
@@ -49,6 +51,8 @@ def read_npz(source: Path, type_map: Mapping[Any, int] | None = None) -> Sample:
         arrays["box"] = edges_of_cell(box)
     provenance: dict[str, Any] = {"imported_from": source.name, "format": "npz"}
     if type_map is not None:
+        if "species" not in arrays:
+            raise InputError("a type map was given but the array 'species' is missing")
         labels = [str(label) for label in arrays["species"].ravel().tolist()]
         species, provenance["type_map"] = map_labels(labels, type_map)
         arrays["species"] = species.reshape(arrays["species"].shape)

@@ -6,6 +6,8 @@ import numpy as np
 
 from glassmodes.mechanics.interactions import PairInteractions
 
+_AT_REST = 1e-12  # mean |φ'| over mean φ'' r
+
 
 def energy(inter: PairInteractions) -> float:
     """Return the potential energy U = Σ φ."""
@@ -40,7 +42,12 @@ def typical_contact_force(inter: PairInteractions) -> float:
 def force_ratio(inter: PairInteractions) -> float:
     """Return max_force / typical_contact_force: below 1e-6 a sample counts as force-free.
 
-    0 where no force acts at all, as in a network of springs at rest.
+    Springs that have come to rest carry round-off only: where the mean of |φ'| is below 1e-12
+    of the mean of φ'' r, the latter is the scale.  0 where no force acts at all.
     """
     largest = max_force(inter)
-    return largest / typical_contact_force(inter) if largest > 0 else 0.0
+    if largest == 0:
+        return 0.0
+    typical = typical_contact_force(inter)
+    elastic = float((inter.derivatives[2] * inter.distance).mean()) if inter.order > 1 else 0.0
+    return largest / max(typical, elastic if typical <= _AT_REST * elastic else 0.0)

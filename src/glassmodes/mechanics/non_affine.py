@@ -46,3 +46,15 @@ def non_affine_forces(inter: PairInteractions) -> np.ndarray:
     for a in range(d):
         xi[a, :, :, a] += net.T
     return xi
+
+
+def inversion_asymmetry(inter: PairInteractions, a: int, b: int) -> np.ndarray:
+    """Return |Ξ_i|² of each particle for x_a += γ x_b, (N,): 0 where inversion is a symmetry.
+
+    A particle whose bonds come in opposite pairs of equal stiffness feels no non-affine force.
+    The mean over particles is <|Ξ|²>, `non_affine_force_squared_mean` of the verbs.
+    """
+    weight = inter.A2 * inter.vector[:, a] * inter.vector[:, b]
+    xi = inter.scatter(weight[:, None] * inter.vector)
+    xi[:, a] += inter.scatter(inter.A1 * inter.vector[:, b])
+    return np.einsum("nc,nc->n", xi, xi)

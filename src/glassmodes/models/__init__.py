@@ -1,4 +1,4 @@
-"""Models of interaction: pair potentials and their named state points."""
+"""Models of interaction: pair potentials, spring networks, and the named state points."""
 
 from glassmodes.models.defaults import ModelDefaults, PowerLawDiameters
 from glassmodes.models.harmonic_spheres import HarmonicSpheres
@@ -7,10 +7,12 @@ from glassmodes.models.lennard_jones import LennardJones
 from glassmodes.models.library import known_models, named
 from glassmodes.models.model import Model, from_spec
 from glassmodes.models.model_file import from_yaml, resolve
+from glassmodes.models.network import HarmonicNetwork
 from glassmodes.models.potential import PairPotential
 from glassmodes.models.tabulated import TabulatedPotential
 
 __all__ = [
+    "HarmonicNetwork",
     "HarmonicSpheres",
     "InversePowerLaw",
     "LennardJones",

@@ -2,6 +2,8 @@
 
 Sources, cited by their keys below:
 
+- Barbot 2018: Barbot et al., Phys. Rev. E 97, 033001, the mixture of Falk and Langer; here with
+  the force shifted to 0 at 2.5 sigma, where the original smooths it between 2 and 2.5 sigma
 - thesis: Kapteijns, *Soft excitations in glasses*, chapters 2, 3, 5 and 6
 - Lerner 2019: J. Non-Cryst. Solids 522, 119570
 - Kob 1995: Kob and Andersen, Phys. Rev. E 51, 4626; here with the force shifted to 0 at the
@@ -22,8 +24,10 @@ from glassmodes.models.harmonic_spheres import HarmonicSpheres
 from glassmodes.models.inverse_power_law import InversePowerLaw
 from glassmodes.models.lennard_jones import LennardJones
 from glassmodes.models.model import Model
+from glassmodes.models.network import HarmonicNetwork
 
 _HALF = (0.5, 0.5)
+_GOLDEN = (4 / (5 + math.sqrt(5)), (1 + math.sqrt(5)) / (5 + math.sqrt(5)))  # N_L/N_S = φ/2
 _KOB_ANDERSEN_LENGTHS = [[1.0, 0.8], [0.8, 0.88]]
 _KOB_ANDERSEN_ENERGIES = [[1.0, 1.5], [1.5, 0.5]]
 
@@ -56,12 +60,20 @@ def _modified_binary_lj() -> Model:
     )
 
 
+def _falk_langer() -> Model:
+    # Species 0 is the small particle; like particles attract half as much.
+    small, large = 2 * math.sin(math.pi / 10), 2 * math.sin(math.pi / 5)
+    return LennardJones(
+        lengths=[[small, 1.0], [1.0, large]], energies=[[0.5, 1.0], [1.0, 0.5]], cutoffs=2.5
+    )
+
+
 def _swap_diameters(ratio: float = 2.219) -> PowerLawDiameters:
     # P(D) ~ D^-3 has the mean 2 D_min D_max / (D_min + D_max), which is 1 here.
     return PowerLawDiameters((1 + ratio) / (2 * ratio), (1 + ratio) / 2)
 
 
-_LIBRARY: dict[str, tuple[Callable[[], Model], ModelDefaults]] = {
+_LIBRARY: dict[str, tuple[Callable[[], Model], ModelDefaults | None]] = {
     "ipl_2d": (_binary_ipl, ModelDefaults(2, 0.86, _HALF, source="thesis 2.2")),
     "ipl_3d": (_binary_ipl, ModelDefaults(3, 0.82, _HALF, source="thesis 2.2")),
     "ipl_4d": (_binary_ipl, ModelDefaults(4, 0.80, _HALF, source="thesis 2.2")),
@@ -85,6 +97,7 @@ _LIBRARY: dict[str, tuple[Callable[[], Model], ModelDefaults]] = {
         lambda: LennardJones(lengths=1.0, cutoffs=2.5),
         ModelDefaults(3, 0.997, source="Mizuno 2020"),
     ),
+    "lj_2d": (_falk_langer, ModelDefaults(2, 1.024, _GOLDEN, source="Barbot 2018")),
     "harmonic_spheres": (
         lambda: HarmonicSpheres(lengths=1.0),
         ModelDefaults(3, 0.73 * 6 / math.pi, source="Mizuno 2020"),
@@ -93,6 +106,7 @@ _LIBRARY: dict[str, tuple[Callable[[], Model], ModelDefaults]] = {
         lambda: HarmonicSpheres(lengths=[[1.0, 1.2], [1.2, 1.4]], exponent=2.5),
         ModelDefaults(3, 0.938, _HALF, source="thesis 4"),
     ),
+    "harmonic_network": (HarmonicNetwork, None),
 }
 
 

@@ -1,6 +1,15 @@
-"""Making glasses: liquids by molecular dynamics, minima, and the evidence for both."""
+"""Making glasses and spring networks, and the evidence for what they are."""
 
 from glassmodes.preparation.minimise import MinimisationInfo, minimise
+from glassmodes.preparation.networks import (
+    BondDepletedLattice,
+    LatticeVacancies,
+    NetworkProtocol,
+    RandomNetwork,
+    make_network,
+    network_from,
+    realised,
+)
 from glassmodes.preparation.prepare import prepare_sample
 from glassmodes.preparation.protocols import (
     InstantaneousQuench,
@@ -11,12 +20,19 @@ from glassmodes.preparation.protocols import (
 )
 
 __all__ = [
+    "BondDepletedLattice",
     "InstantaneousQuench",
+    "LatticeVacancies",
     "MinimisationInfo",
+    "NetworkProtocol",
     "Protocol",
+    "RandomNetwork",
     "RandomStart",
     "SlowCooling",
+    "make_network",
     "minimise",
+    "network_from",
     "prepare_sample",
     "protocol_from",
+    "realised",
 ]

@@ -139,10 +139,12 @@ class _Descent:
     """The minimisation of one sample and its counts."""
 
     def __init__(self, sample: Sample, potential: PairPotential | None, fire_steps: int) -> None:
-        from glassmodes.models import from_spec
+        from glassmodes.models import HarmonicNetwork, from_spec
 
         if potential is None and (sample.model or sample.bonds is None):
-            potential = cast("PairPotential", from_spec(sample.model))
+            model = from_spec(sample.model)
+            if not isinstance(model, HarmonicNetwork):
+                potential = cast("PairPotential", model)
         self.sample, self.potential, self.fire_steps = sample, potential, fire_steps
         self.evaluations = self.newton_steps = self.products = 0
         self.spacing = float((sample.volume / sample.particles) ** (1 / sample.dimension))

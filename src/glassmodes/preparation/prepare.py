@@ -91,7 +91,7 @@ def prepare_sample(
         vars(info), pressure=forces.pressure(find_interactions(sample)), crystal_order=order
     )
     sample.provenance = {
-        "seed": _plain_seed(seed),
+        "seed": plain_seed(seed),
         "protocol": describe(protocol),
         "force_tolerance": force_tolerance,
         "versions": {"glassmodes": glassmodes.__version__, "numpy": np.__version__},
@@ -108,7 +108,8 @@ def prepare_sample(
     return sample
 
 
-def _plain_seed(seed: int | np.random.SeedSequence) -> Any:
+def plain_seed(seed: int | np.random.SeedSequence) -> Any:
+    """Return a seed as JSON can hold it."""
     if isinstance(seed, np.random.SeedSequence):
         return {"entropy": seed.entropy, "spawn_key": list(seed.spawn_key)}
     return int(seed)

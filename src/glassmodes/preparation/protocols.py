@@ -88,8 +88,15 @@ PROTOCOLS: dict[str, type[Protocol]] = {
 }
 
 
-def protocol_from(settings: Mapping[str, Any]) -> Protocol:
+def protocol_from(settings: Mapping[str, Any], known_as: Mapping[str, Any] = PROTOCOLS) -> Any:
     """Build the protocol of ``{"name": ..., **parameters}``.
+
+    Parameters
+    ----------
+    settings
+        Name and parameters.
+    known_as
+        Class of each name.
 
     Raises
     ------
@@ -99,11 +106,11 @@ def protocol_from(settings: Mapping[str, Any]) -> Protocol:
     """
     parameters = dict(settings)
     name = parameters.pop("name", None)
-    if name not in PROTOCOLS:
+    if name not in known_as:
         raise InputError(
-            f"unknown protocol {name!r}; known are {', '.join(PROTOCOLS)}{nearest(name, PROTOCOLS)}"
+            f"unknown protocol {name!r}; known are {', '.join(known_as)}{nearest(name, known_as)}"
         )
-    cls = PROTOCOLS[name]
+    cls = known_as[name]
     known = [field.name for field in fields(cls)]
     for key in parameters:
         if key not in known:
@@ -127,7 +134,7 @@ def protocol_from(settings: Mapping[str, Any]) -> Protocol:
         ) from error
 
 
-def describe(protocol: Protocol) -> dict[str, Any]:
+def describe(protocol: Any) -> dict[str, Any]:
     """Return the protocol as plain data, the inverse of `protocol_from`."""
     return {"name": protocol.name, **asdict(protocol)}
 
