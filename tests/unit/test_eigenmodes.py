@@ -6,12 +6,9 @@ import scipy.sparse as sp
 from lattices import SpringLattice, disordered_operator, translation_vectors
 
 from glassmodes.errors import InputError
-from glassmodes.spectra.chebyshev import (
-    ChebyshevFilter,
-    kernel_polynomial_count,
-    spectral_bound,
-)
+from glassmodes.spectra.chebyshev import ChebyshevFilter, spectral_bound
 from glassmodes.spectra.eigenmodes import lowest_modes
+from glassmodes.spectra.eigenvalue_counts import kernel_polynomial_count
 from glassmodes.spectra.factorisations import count_below
 from glassmodes.spectra.operators import MatrixOperator
 

@@ -17,6 +17,40 @@ void dots(int64_t rows, const double *x, const double *y, double *sum) {
 }
 
 template <int B>
+void gram(int64_t rows, const double *x, const double *y, double *sums) {
+    double xx[B] = {}, xy[B] = {}, yy[B] = {};
+    for (int64_t r = 0; r < rows; r++)
+        for (int k = 0; k < B; k++) {
+            const double a = x[B * r + k], b = y[B * r + k];
+            xx[k] += a * a;
+            xy[k] += a * b;
+            yy[k] += b * b;
+        }
+    for (int k = 0; k < B; k++) {
+        sums[k] = xx[k];
+        sums[B + k] = xy[k];
+        sums[2 * B + k] = yy[k];
+    }
+}
+
+template <int B>
+void rotate(int64_t rows, const double *part, const double *scale, const double *factor,
+            double *__restrict x, double *__restrict y) {
+    double a[B], s[B], f[B];
+    for (int k = 0; k < B; k++) {
+        a[k] = part[k];
+        s[k] = scale[k];
+        f[k] = factor[k];
+    }
+    for (int64_t r = 0; r < rows; r++)
+        for (int k = 0; k < B; k++) {
+            const double old = x[B * r + k];
+            y[B * r + k] = s[k] * (y[B * r + k] - a[k] * old);
+            x[B * r + k] = f[k] * old;
+        }
+}
+
+template <int B>
 void descend(int64_t rows, const double *step, const double *p, const double *q,
              double *__restrict x, double *__restrict residual, double *squares) {
     double s[B], total[B] = {};
@@ -70,6 +104,21 @@ extern "C" {
 // sum_k = x_k . y_k
 int gm_dots(int width, int64_t rows, const double *x, const double *y, double *sum) {
 #define GM_CALL(B) dots<B>(rows, x, y, sum)
+    GM_WIDTHS(GM_CALL)
+#undef GM_CALL
+}
+
+// sums = (x_k . x_k, x_k . y_k, y_k . y_k), three rows
+int gm_gram(int width, int64_t rows, const double *x, const double *y, double *sums) {
+#define GM_CALL(B) gram<B>(rows, x, y, sums)
+    GM_WIDTHS(GM_CALL)
+#undef GM_CALL
+}
+
+// y_k = scale_k (y_k - part_k x_k), x_k = factor_k x_k
+int gm_rotate(int width, int64_t rows, const double *part, const double *scale,
+              const double *factor, double *x, double *y) {
+#define GM_CALL(B) rotate<B>(rows, part, scale, factor, x, y)
     GM_WIDTHS(GM_CALL)
 #undef GM_CALL
 }

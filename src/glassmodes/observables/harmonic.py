@@ -90,20 +90,17 @@ class HarmonicSystem:
         operator = EdgeOperator(self.comm, self.n, i, j, *hessian.edges(inter), weights=weights)
         first, last = operator.halo.first, operator.halo.last
         amplitude = np.ones(self.n) if masses is None else np.sqrt(masses[self.order])
-        operator.null_space = self._null_vectors(amplitude)[first * self.d : last * self.d]
-        return operator
-
-    def _null_vectors(self, amplitude: np.ndarray) -> np.ndarray:
-        """Translations of what is connected, and every coordinate of particles without contacts."""
         lonely = self.rattlers[self.order]
         held = np.where(lonely, 0.0, amplitude)
-        moving = (held / np.linalg.norm(held))[:, None] if held.any() else np.zeros((self.n, 0))
-        translations = np.kron(moving, np.eye(self.d))
-        sites = np.flatnonzero(lonely)
-        free = np.zeros((self.n * self.d, len(sites) * self.d))
-        rows = (sites[:, None] * self.d + np.arange(self.d)).ravel()
-        free[rows, np.arange(len(rows))] = 1.0
-        return np.column_stack([translations, free])
+        if held.any():  # translations of what is connected
+            own = held[first:last, None] / np.linalg.norm(held)
+            operator.null_space = np.kron(own, np.eye(self.d))
+        operator.null_rows = np.repeat(lonely[first:last], self.d)
+        return operator
+
+    @property
+    def _unstressed(self) -> bool:
+        return getattr(self.interactions, "unstressed", False)
 
     @cached_property
     def rattlers(self) -> np.ndarray:
@@ -230,6 +227,8 @@ class HarmonicSystem:
 
         H is not mass-weighted and H^+ its pseudo-inverse.  By a Cholesky factor of the pinned
         H (see `_regularisation`), or by conjugate gradients, whichever is estimated faster.
+        Networks without prestress take conjugate gradients: their floppy modes are unknown,
+        but no force of theirs meets one.
         Every rank passes and receives whole vectors in sample order.  Collective.
 
         Parameters
@@ -260,6 +259,8 @@ class HarmonicSystem:
     def _takes_factor(self, columns: int) -> bool:
         if self.solver != "auto":
             return self.solver == "factor"
+        if self._unstressed:
+            return False
         if self._factor is not None:
             return True
         estimate = solve_seconds(self.n, self.d, columns)
@@ -304,10 +305,11 @@ class HarmonicSystem:
 
         Pins on one particle, against translations, and on the rattlers.  A load without a
         translational part leaves its pins at rest, so the pinned solution solves H x = b
-        exactly.  Floppy modes have no particle to pin: they need a shift and refinement.
+        exactly.  Floppy modes, which any unstressed network may have, offer no particle to
+        pin: they need a shift and refinement.
         """
         first, last = self.stiffness.halo.first, self.stiffness.halo.last
-        if self.floppy_modes:
+        if self.floppy_modes or self._unstressed:
             return np.full((last - first) * self.d, _SHIFT)
         pinned = self.rattlers[self.order]
         if not pinned.all():

@@ -59,6 +59,7 @@ class BlockBasis:
         """Return orthonormal random columns orthogonal to the basis."""
         self._stream += 1
         block = np.asfortranarray(self.operator.random_block(width, self._seed, self._stream))
+        block[self.operator.null_rows] = 0.0
         return self.orthonormalise(self.orthogonalise(block), 0.0)[0]
 
     def orthonormalise(self, block: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -94,6 +95,7 @@ class BlockBasis:
         while kept.shape[1] < width:
             self._stream += 1
             v = np.asfortranarray(self.operator.random_block(1, self._seed, self._stream))
+            v[self.operator.null_rows] = 0.0
             for _ in range(3):
                 v = self.orthogonalise(v)
                 v -= kept @ self.operator.inner(kept, v)

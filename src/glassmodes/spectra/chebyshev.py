@@ -1,4 +1,4 @@
-"""Chebyshev recursions on blocks: low-pass filter, spectral bound and eigenvalue counts.
+"""Chebyshev recursions on blocks: spectral bound, low-pass filter and moments.
 
 Symbols: l(x) maps the interval [low, high] to [-1, 1]; T_k is the Chebyshev polynomial.
 The recursion runs in place on two work blocks with the sign trick
@@ -7,15 +7,22 @@ S_{k+1} = S_{k-1} +- M S_k, so a step is one product and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import eigh_tridiagonal
+from scipy.linalg import eigh_tridiagonal, eigvalsh_tridiagonal
 
+from glassmodes.kernels import columns
+from glassmodes.kernels.block import padded_width
+from glassmodes.spectra.lanczos import LockStepLanczos
 from glassmodes.spectra.operators import BlockOperator
 
 _SAFETY = 1.01  # on the Lanczos bound, which holds for all but vanishing start overlaps
 _BOUND_STREAM = 2**32 - 1  # random stream of the bound, apart from all others
+_START_STREAM = 2**33  # random streams of the start vectors, one each
+_EDGE_LOOK = 20  # Lanczos steps between two looks at the largest Ritz value
+_EDGE_STEPS = 2000
 
 
 @dataclass(frozen=True)
@@ -36,37 +43,149 @@ def spectral_bound(operator: BlockOperator, steps: int = 8, width: int = 8, seed
 
     Runs `width` independent runs of `steps` steps at once.  Collective; steps x width products.
     """
-    rows = operator.n_local
-    x = operator.project(operator.random_block(width, seed, _BOUND_STREAM))
-    x /= np.sqrt(operator.reduce(np.einsum("rk,rk->k", x, x)))
-    previous = np.zeros_like(x)
-    beta = np.zeros(width)
-    diagonal, off_diagonal = [], []
-    source, target = operator.work_block(width), operator.work_block(width)
-    for _ in range(min(steps, max(operator.n - 1, 1))):
-        source[:rows] = x
-        target[:rows] = 0.0
-        operator.accumulate(source, target, 1.0, 0.0)
-        w = target[:rows] - previous * beta
-        alpha = operator.reduce(np.einsum("rk,rk->k", x, w))
-        w -= x * alpha
-        beta = np.sqrt(operator.reduce(np.einsum("rk,rk->k", w, w)))
-        diagonal.append(alpha)
-        off_diagonal.append(beta)
-        if not np.all(beta > 1e-12 * np.abs(alpha).max()):
-            break
-        previous, x = x, w / beta
+    run = LockStepLanczos(operator, operator.random_block(width, seed, _BOUND_STREAM))
+    while run.taken < steps and np.any(run.alive):
+        run.step()
     upper = estimate = lower = 0.0
     for q in range(width):
-        values, vectors = eigh_tridiagonal(
-            [a[q] for a in diagonal], [b[q] for b in off_diagonal[:-1]]
-        )
-        residuals = off_diagonal[-1][q] * np.abs(vectors[-1])
+        diagonal, off_diagonal = run.tridiagonal(q)
+        if not len(diagonal):
+            continue
+        values, vectors = eigh_tridiagonal(diagonal, off_diagonal)
+        residuals = run.last_beta[q] * np.abs(vectors[-1])
         estimate = max(estimate, float(values[-1]))
         upper = max(upper, float(values[-1] + residuals[-1]))
         if values[0] < -1e-10 * estimate:
             lower = min(lower, float(values[0] - residuals[0]))
     return SpectralBound(_SAFETY * upper, estimate, _SAFETY * lower)
+
+
+def largest_eigenvalue(operator: BlockOperator, tolerance: float = 1e-6, seed: int = 1) -> float:
+    """Return the largest eigenvalue to a relative error of about `tolerance`.
+
+    Lanczos from four random vectors until the largest Ritz value r with residual s has
+    s^2 / r below it (the error of an isolated eigenvalue is s^2 / gap) and stops moving.
+    Collective.
+    """
+    run = LockStepLanczos(operator, operator.random_block(4, seed, _BOUND_STREAM))
+    before = 0.0
+    while run.taken < _EDGE_STEPS:
+        if np.any(run.alive):
+            run.step()
+        if run.taken % _EDGE_LOOK and np.any(run.alive):
+            continue
+        best = 0.0
+        for q in range(4):
+            diagonal, off_diagonal = run.tridiagonal(q)
+            if len(diagonal):
+                last = len(diagonal) - 1
+                values = eigvalsh_tridiagonal(
+                    diagonal, off_diagonal, select="i", select_range=(last, last)
+                )
+                best = max(best, float(values[0]))
+        if abs(best - before) <= 0.1 * tolerance * best or not np.any(run.alive):
+            return best
+        before = best
+    return before
+
+
+def chebyshev_steps(operator: BlockOperator, start: np.ndarray, newest: np.ndarray, degree: int,
+                    low: float, high: float) -> Iterator[tuple]:  # fmt: skip
+    """Run T_k(l(A)) x in place on two work blocks; yield ((block, sign), (older, sign)).
+
+    The k-th item, k = 1 ... `degree`, holds T_k(l(A)) x = sign x block and the same for
+    k - 1; only their owned rows count.  Collective; one block product an item.
+
+    Parameters
+    ----------
+    operator
+        Operator A.
+    start, newest
+        Work blocks; the owned rows of `start` hold x.  Both are overwritten.
+    degree : int
+        Last polynomial.
+    low, high : float
+        Interval that l maps to [-1, 1].
+    """
+    half, middle = (high - low) / 2, (high + low) / 2
+    older, newer = start, newest
+    newer[: operator.n_local] = 0.0
+    operator.accumulate(older, newer, 1 / half, -middle / half)
+    older_sign = newer_sign = 1
+    yield (newer, newer_sign), (older, older_sign)
+    for _ in range(1, degree):
+        sign = -older_sign
+        factor = 2.0 * sign * newer_sign / half
+        operator.accumulate(newer, older, factor, -factor * middle)
+        older, newer = newer, older
+        older_sign, newer_sign = newer_sign, sign
+        yield (newer, newer_sign), (older, older_sign)
+
+
+def random_starts(operator: BlockOperator, count: int, seed: int, first: int = 0) -> np.ndarray:
+    """Return random vectors of entries +-1 without their known null part, (n_local, count).
+
+    Vector `first` + q depends on the seed, q and the global rows alone.  Collective.
+    """
+    starts = np.empty((operator.n_local, count), order="F")
+    for q in range(count):
+        entries = operator.random_block(1, seed, _START_STREAM + first + q)[:, 0]
+        np.copysign(1.0, entries, out=starts[:, q])
+    return operator.project(starts)
+
+
+def chebyshev_moments(
+    operator: BlockOperator, start: np.ndarray, bound: SpectralBound, products: int
+) -> np.ndarray:
+    """Return <x_q| T_n(l(A)) |x_q> for n = 0 ... 2 products - 1, (2 products, m).
+
+    The doubling identities mu_2k = 2 <a_k|a_k> - mu_0 and mu_2k+1 = 2 <a_k+1|a_k> - mu_1,
+    with a_k = T_k x, give two moments for each product.
+
+    Parameters
+    ----------
+    operator
+        Operator A.
+    start : (n_local, m)
+        Vectors x_q; columns are taken in blocks of compiled width.
+    bound
+        Interval [lower, upper] that holds the spectrum.
+    products : int
+        Products for each vector.
+
+    Notes
+    -----
+    Collective.  Memory: two work blocks of at most 16 columns.
+    """
+    count, rows = start.shape[1], operator.n_local
+    moments = np.empty((2 * products, count))
+    width = padded_width(count)
+    blocks = operator.work_block(width), operator.work_block(width)
+    for first in range(0, count, width):
+        part = start[:, first : first + width]
+        blocks[0][:rows] = 0.0
+        blocks[0][:rows, : part.shape[1]] = part
+        sums = np.empty((2 * products, width))
+        steps = chebyshev_steps(operator, *blocks, products, bound.lower, bound.upper)
+        for k, ((newer, newer_sign), (older, older_sign)) in enumerate(steps):
+            squares, cross, _ = columns.gram(older[:rows], newer[:rows])
+            sums[2 * k], sums[2 * k + 1] = squares, cross * (older_sign * newer_sign)
+        sums = operator.reduce(sums)
+        sums[2:] = 2 * sums[2:] - np.tile(sums[:2], (products - 1, 1))
+        moments[:, first : first + width] = sums[:, : part.shape[1]]
+    return moments
+
+
+def jackson_factors(count: int) -> np.ndarray:
+    """Return the damping factors of the Jackson kernel, (count,), the first of them 1.
+
+    They turn a series of `count` moments into a convolution with a positive peak of standard
+    deviation pi / count in the angle arccos l(x).  Source: Weisse, Wellein, Alvermann and
+    Fehske, Rev. Mod. Phys. 78, 275 (2006), Eq. 71.
+    """
+    k, phase = np.arange(count), np.pi / (count + 1)
+    factors = (count - k + 1) * np.cos(k * phase) + np.sin(k * phase) / np.tan(phase)
+    return factors / (count + 1)
 
 
 class ChebyshevFilter:
@@ -88,6 +207,7 @@ class ChebyshevFilter:
         if degree % 2:
             raise ValueError("an odd filter degree finds the wrong end of the spectrum")
         self.operator, self.degree = operator, degree
+        self.interval = low, high
         self.half, self.middle = (high - low) / 2, (high + low) / 2
         self._work = operator.work_block(width), operator.work_block(width)
 
@@ -96,16 +216,11 @@ class ChebyshevFilter:
         rows = self.operator.n_local
         older, newer = self._work
         older[:rows] = x
-        newer[:rows] = 0.0
-        self.operator.accumulate(older, newer, 1 / self.half, -self.middle / self.half)
-        sign, newer_sign = 1, 1
-        for _ in range(1, self.degree):
-            next_sign = -sign
-            factor = 2.0 * next_sign * newer_sign / self.half
-            self.operator.accumulate(newer, older, factor, -factor * self.middle)
-            older, newer = newer, older
-            sign, newer_sign = newer_sign, next_sign
-        np.multiply(newer[:rows], newer_sign, out=out)
+        for (newest, sign), _ in chebyshev_steps(  # noqa: B007
+            self.operator, older, newer, self.degree, *self.interval
+        ):
+            pass
+        np.multiply(newest[:rows], sign, out=out)
 
     def eigenvalues(self, theta: np.ndarray) -> np.ndarray:
         """Return the eigenvalues of A below `low` whose filtered values are `theta` > 1."""
@@ -117,71 +232,3 @@ class ChebyshevFilter:
         argument = np.arccosh(np.maximum(np.abs(theta), 1 + 1e-12)) / self.degree
         rise = np.sinh(self.degree * argument) / np.maximum(np.sinh(argument), 1e-12)
         return self.degree * rise / self.half
-
-
-@dataclass(frozen=True)
-class KernelPolynomialCount:
-    """Counts eigenvalues below an edge from Chebyshev moments (Jackson kernel).
-
-    moments : (K,) trace moments, summed over the spectrum, for the interval [lower, upper].
-    """
-
-    moments: np.ndarray
-    lower: float
-    upper: float
-
-    def below(self, edge: float) -> float:
-        """Return the estimated number of eigenvalues below `edge`."""
-        count = len(self.moments)
-        k = np.arange(1, count)
-        phase = np.pi / (count + 1)
-        jackson = (count - k + 1) * np.cos(k * phase) + np.sin(k * phase) / np.tan(phase)
-        jackson /= count + 1
-        position = (edge - self.lower) / (self.upper - self.lower)
-        theta = np.arccos(np.clip(2 * position - 1, -1, 1))
-        series = np.sum(jackson * self.moments[1:] * np.sin(k * theta) / k)
-        return float(self.moments[0] * (np.pi - theta) / np.pi - 2 / np.pi * series)
-
-    def edge(self, count: float) -> float:
-        """Return the edge below which about `count` eigenvalues lie, by bisection."""
-        low, high = 0.0, np.pi  # an angle that is uniform in frequency
-
-        def place(angle: float) -> float:
-            return self.lower + (self.upper - self.lower) * (1 - np.cos(angle)) / 2
-
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.below(place(middle)) < count else (low, middle)
-        return float(place(high))
-
-
-def kernel_polynomial_count(operator: BlockOperator, bound: SpectralBound, products: int,
-                            width: int = 8, seed: int = 1) -> KernelPolynomialCount:  # fmt: skip
-    """Estimate the eigenvalue counting function from `width` random vectors.
-
-    The doubling trick gives 2 `products` moments from `products` block products.  Null
-    vectors of the operator are projected out and not counted.  Collective.
-    """
-    rows = operator.n_local
-    older, newer = operator.work_block(width), operator.work_block(width)
-    start = operator.project(np.sign(operator.random_block(width, seed, _BOUND_STREAM - 1)))
-    older[:rows] = start
-    half, middle = (bound.upper - bound.lower) / 2, (bound.upper + bound.lower) / 2
-    operator.accumulate(older, newer, 1 / half, -middle / half)
-
-    def overlap(x: np.ndarray, y: np.ndarray) -> float:
-        return float(operator.reduce(np.array(np.vdot(x[:rows], y[:rows]))))
-
-    moments = np.empty(2 * products)
-    moments[0], moments[1] = overlap(older, older), overlap(older, newer)
-    sign, newer_sign = 1, 1
-    for k in range(1, products):
-        moments[2 * k] = 2 * overlap(newer, newer) - moments[0]
-        next_sign = -sign
-        factor = 2.0 * next_sign * newer_sign / half
-        operator.accumulate(newer, older, factor, -factor * middle)
-        older, newer = newer, older
-        sign, newer_sign = newer_sign, next_sign
-        moments[2 * k + 1] = 2 * overlap(older, newer) * sign * newer_sign - moments[1]
-    norm = (operator.n - operator.null_space.shape[1]) / moments[0]
-    return KernelPolynomialCount(moments * norm, bound.lower, bound.upper)

@@ -43,7 +43,7 @@ def conjugate_gradient(
     tolerance
         Residual norm relative to that of each right-hand side.
     max_iterations
-        Default 20 sqrt(n) + 1000.
+        Default 200 sqrt(n) + 5000: networks close to losing their rigidity need thousands.
 
     Returns
     -------
@@ -58,11 +58,12 @@ def conjugate_gradient(
 
     Notes
     -----
-    Collective.  Two reductions and one block product an iteration.
+    Collective.  Two reductions and one block product an iteration.  Null vectors that are not
+    known do no harm if the right-hand sides have no part in them; the solution may have one.
     """
     start = operator.products
     width = padded_width(right.shape[1])
-    limit = max_iterations or int(20 * np.sqrt(operator.n)) + 1000
+    limit = max_iterations or int(200 * np.sqrt(operator.n)) + 5000
     jacobi = BlockJacobi(operator)
     solution = np.empty_like(right, order="F")
     residuals = np.empty(right.shape[1])

@@ -27,13 +27,16 @@ def dense_eigenpairs(operator: BlockOperator, target: Target, locked=None) -> Ei
     clock = time.perf_counter()
     held = [operator.null_space] + ([] if locked is None else [locked])
     held_rows = operator.comm.gather(np.column_stack(held), root=0)
+    marks = operator.comm.gather(operator.null_rows, root=0)
     matrix = gather_dense(operator)
 
     def diagonalise():
-        known = np.vstack(held_rows)
+        known, marked = np.vstack(held_rows), np.concatenate(marks)
         top = 4.0 * np.abs(matrix).sum(axis=1).max() + 1.0
-        values, vectors = sl.eigh(matrix + top * known @ known.T, check_finite=False)
-        free = len(values) - known.shape[1]
+        lifted = matrix + top * known @ known.T
+        lifted[marked, marked] += top
+        values, vectors = sl.eigh(lifted, check_finite=False)
+        free = len(values) - known.shape[1] - int(marked.sum())
         keep = min(target.needed(values[:free]), free)
         return values[:keep], vectors[:, :keep]
 

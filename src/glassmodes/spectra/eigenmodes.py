@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from glassmodes.errors import InputError, SolverError, nearest
-from glassmodes.spectra.chebyshev import kernel_polynomial_count, spectral_bound
+from glassmodes.spectra.chebyshev import spectral_bound
 from glassmodes.spectra.dense import dense_eigenpairs
+from glassmodes.spectra.eigenvalue_counts import kernel_polynomial_count
 from glassmodes.spectra.factorisations import count_below
 from glassmodes.spectra.filtered_lanczos import (
     ZERO,
@@ -78,7 +79,7 @@ def lowest_modes(
     Parameters
     ----------
     operator
-        Symmetric operator; its `null_space` is projected out.
+        Symmetric operator; its known null vectors are projected out.
     count, below
         Exactly one of the two.
     method : {"filtered", "slepc", "dense"}
@@ -102,7 +103,7 @@ def lowest_modes(
     -----
     Collective.
     """
-    space = operator.n - operator.null_space.shape[1]
+    space = operator.n - operator.nullity
     _check_request(count, below, method, space)
     clock = time.perf_counter()
     bound = spectral_bound(operator)
@@ -124,7 +125,7 @@ def lowest_modes(
             break
         # Zero modes took places of modes that were asked for; there may be many more.
         wanted = min(count + max(2 * int(zero.sum()), wanted - count + 1), space)
-    zero_modes = operator.null_space.shape[1] + int(zero.sum())
+    zero_modes = operator.nullity + int(zero.sum())
     if count is not None and len(chosen) < count:
         raise InputError(
             f"{count} modes asked for, but there are only {len(chosen)} "
@@ -227,7 +228,7 @@ def _above_zero(edge: float, bound) -> float:
 def _complete(operator, pairs, edge, solve, seed):
     """Compare with the inertia below `edge`; find what is missing with fresh start blocks."""
     count, seconds = count_below(operator, edge)
-    expected = count - (operator.null_space.shape[1] if edge > 0 else 0)
+    expected = count - (operator.nullity if edge > 0 else 0)
     rounds = 1
     while True:
         below = pairs.values < edge

@@ -22,12 +22,8 @@ from scipy.linalg.blas import dgemm
 
 from glassmodes.errors import SolverError
 from glassmodes.spectra.basis import BlockBasis
-from glassmodes.spectra.chebyshev import (
-    ChebyshevFilter,
-    SpectralBound,
-    kernel_polynomial_count,
-    spectral_bound,
-)
+from glassmodes.spectra.chebyshev import ChebyshevFilter, SpectralBound, spectral_bound
+from glassmodes.spectra.eigenvalue_counts import kernel_polynomial_count
 from glassmodes.spectra.operators import BlockOperator
 
 log = logging.getLogger(__name__)
@@ -125,7 +121,7 @@ def filtered_lanczos(
     products = operator.products
     bound = bound or spectral_bound(operator)
     known = 0 if locked is None else locked.shape[1]
-    space = operator.n - operator.null_space.shape[1] - known
+    space = operator.n - operator.nullity - known
     cut, expected = _place_cut(operator, target, bound, known)
     for attempt in range(_MAX_RECUTS):
         capacity = min(space, 6 * int(expected) + 40 * WIDTH) // WIDTH * WIDTH

@@ -28,6 +28,10 @@ class BlockOperator(ABC):
         Rows that belong to one site (d for a Hessian, 1 for a matrix without structure).
     null_space : (n_local, m) float64
         Orthonormal known null vectors, projected out by every solver.
+    null_rows : (n_local,) bool
+        Rows and columns of A that are zero: unit vectors of the null space, kept as marks.
+    nullity : int
+        Known null vectors in all: columns of `null_space` and marked rows of all ranks.
     products : int
         Matrix times one vector products so far.
     """
@@ -42,6 +46,8 @@ class BlockOperator(ABC):
         self.products = 0
         self._product = product
         self._null_space = np.zeros((self.n_local, 0), order="F")
+        self._null_rows = np.zeros(self.n_local, bool)
+        self._marked = 0
 
     @property
     def null_space(self) -> np.ndarray:
@@ -58,6 +64,22 @@ class BlockOperator(ABC):
             vectors = np.asfortranarray(np.linalg.solve(factor, vectors.T).T)
         self._null_space = vectors
 
+    @property
+    def null_rows(self) -> np.ndarray:
+        return self._null_rows
+
+    @null_rows.setter
+    def null_rows(self, marks: np.ndarray) -> None:
+        marks = np.asarray(marks, bool)
+        if marks.shape != (self.n_local,):
+            raise InputError(f"null rows have shape {marks.shape}, expected ({self.n_local},)")
+        self._null_rows = marks
+        self._marked = int(self.reduce(np.array(marks.sum())))
+
+    @property
+    def nullity(self) -> int:
+        return self._null_space.shape[1] + self._marked
+
     def reduce(self, values: np.ndarray) -> np.ndarray:
         """Sum `values` over the ranks.  Collective."""
         if self.comm.size == 1:
@@ -73,6 +95,8 @@ class BlockOperator(ABC):
 
     def project(self, x: np.ndarray) -> np.ndarray:
         """Remove the null vectors from the columns of `x`, in place.  Collective."""
+        if self._marked:
+            x[self._null_rows] = 0.0
         if self._null_space.shape[1]:
             x -= self._null_space @ self.inner(self._null_space, x)
         return x

@@ -22,7 +22,7 @@ def shift_invert(operator: BlockOperator, target: Target, bound, locked=None,
     """
     clock = time.perf_counter()
     wanted = target.needed(np.zeros(0)) if target.count is not None else 64
-    space = operator.n - operator.null_space.shape[1] - (0 if locked is None else locked.shape[1])
+    space = operator.n - operator.nullity - (0 if locked is None else locked.shape[1])
     while True:
         wanted = min(wanted, space)
         pairs = _krylov_schur(operator, wanted, bound, locked, tolerance)
@@ -38,6 +38,7 @@ def _krylov_schur(operator, wanted, bound, locked, tolerance) -> EigenPairs:
     from slepc4py import SLEPc
 
     matrix = operator.assembled()
+    _lift(matrix, np.where(operator.null_rows, bound.upper, 0.0))
     solver = SLEPc.EPS().create(operator.comm)
     solver.setOptionsPrefix("gm_eps_")
     solver.setOperators(matrix)
@@ -77,3 +78,11 @@ def _krylov_schur(operator, wanted, bound, locked, tolerance) -> EigenPairs:
     pairs = rayleigh_ritz(operator, vectors)
     pairs.info = {"restarts": solves, "products": 0}
     return pairs
+
+
+def _lift(matrix, diagonal: np.ndarray) -> None:
+    """Add `diagonal` (n_local,) to a PETSc matrix: null rows move to the top of the spectrum."""
+    vector = matrix.createVecRight()
+    vector.setArray(diagonal)
+    matrix.setDiagonal(vector, addv=True)
+    vector.destroy()
