@@ -37,6 +37,10 @@ class SpectralBound:
     estimate: float
     lower: float = 0.0
 
+    def position(self, values: np.ndarray) -> np.ndarray:
+        """Return l(values), which maps [lower, upper] to [-1, 1]."""
+        return (2 * np.asarray(values) - self.upper - self.lower) / (self.upper - self.lower)
+
 
 def spectral_bound(operator: BlockOperator, steps: int = 8, width: int = 8, seed: int = 1):
     """Bound the largest eigenvalue by short Lanczos runs: Ritz value plus residual.

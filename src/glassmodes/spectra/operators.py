@@ -107,10 +107,14 @@ class BlockOperator(ABC):
         block[:] = 0.0
         return block
 
-    def accumulate(self, x: np.ndarray, y: np.ndarray, alpha: float, shift: float) -> None:
-        """Add ``alpha A x + shift x`` to the owned rows of work block `y`.  Collective."""
+    def accumulate(self, x: np.ndarray, y: np.ndarray, alpha: float, shift: float,
+                   gram: np.ndarray | None = None) -> None:  # fmt: skip
+        """Add ``alpha A x + shift x`` to the owned rows of work block `y`.  Collective.
+
+        gram : (3, width) or None, set to this rank's x.x, x.y and y.y of each column.
+        """
         self.halo.refresh(x, self.site_size)
-        self._product.accumulate(x, y, alpha, shift)
+        self._product.accumulate(x, y, alpha, shift, gram)
         self.products += x.shape[1]
 
     def apply(self, x: np.ndarray) -> np.ndarray:
