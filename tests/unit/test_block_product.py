@@ -25,12 +25,12 @@ def test_edge_product_equals_the_assembled_matrix(d, width, weighted):
     x, y = aligned_block(n * d, width), aligned_block(n * d, width)
     x[:], y[:] = rng.normal(size=x.shape), rng.normal(size=y.shape)
     expected = y + 0.3 * (product.to_csr() @ x) - 0.7 * x
-    dots = np.empty((2, width))
-    product.accumulate(x, y, 0.3, -0.7, dots)
+    gram = np.empty((3, width))
+    product.accumulate(x, y, 0.3, -0.7, gram)
     np.testing.assert_allclose(y, expected, atol=ROUNDING)
     # Sums of 4 n = 240 products of up to some hundred: rounding stays below 1e-12 of them.
-    inner = [np.sum(expected * expected, axis=0), np.sum(x * expected, axis=0)]
-    np.testing.assert_allclose(dots, inner, rtol=ROUNDING, atol=ROUNDING * np.max(inner))
+    inner = [np.sum(a * b, axis=0) for a, b in ((x, x), (x, expected), (expected, expected))]
+    np.testing.assert_allclose(gram, inner, rtol=ROUNDING, atol=ROUNDING * np.max(inner))
 
 
 def test_edges_of_the_matrix_are_their_definition():
@@ -58,10 +58,10 @@ def test_the_order_of_edges_and_of_their_ends_does_not_matter(n):
     x[:] = rng.normal(size=x.shape)
     results = []
     for edges in ((i, j, u, sign, t), shuffled):
-        product, y, dots = EdgeProduct(n, n, *edges), aligned_block(2 * n, 8), np.empty((2, 8))
+        product, y, gram = EdgeProduct(n, n, *edges), aligned_block(2 * n, 8), np.empty((3, 8))
         y[:] = 0.0
-        product.accumulate(x, y, 1.0, 0.0, dots)
-        np.testing.assert_allclose(dots[1], np.einsum("rk,rk->k", x, y), rtol=ROUNDING)
+        product.accumulate(x, y, 1.0, 0.0, gram)
+        np.testing.assert_allclose(gram[1], np.einsum("rk,rk->k", x, y), rtol=ROUNDING)
         results.append(y)
     np.testing.assert_allclose(results[0], results[1], atol=ROUNDING)
     np.testing.assert_allclose(results[0], product.to_csr() @ x, atol=ROUNDING)
@@ -83,11 +83,11 @@ def test_row_product_equals_scipy(width):
     matrix = sp.random(50, 50, 0.2, random_state=4).tocsr()
     x, y = aligned_block(50, width), aligned_block(50, width)
     x[:], y[:] = rng.normal(size=x.shape), 0.0
-    dots = np.empty((2, width))
-    RowProduct(matrix).accumulate(x, y, 2.0, 0.5, dots)
+    gram = np.empty((3, width))
+    RowProduct(matrix).accumulate(x, y, 2.0, 0.5, gram)
     np.testing.assert_allclose(y, 2 * (matrix @ x) + 0.5 * x, atol=ROUNDING)
-    inner = [np.sum(y * y, axis=0), np.sum(x * y, axis=0)]
-    np.testing.assert_allclose(dots, inner, rtol=ROUNDING, atol=ROUNDING * np.max(inner))
+    inner = [np.sum(a * b, axis=0) for a, b in ((x, x), (x, y), (y, y))]
+    np.testing.assert_allclose(gram, inner, rtol=ROUNDING, atol=ROUNDING * np.max(inner))
 
 
 def test_translations_are_null_vectors_and_the_operator_is_symmetric(comm_self):

@@ -13,10 +13,11 @@
 // All functions compute Y += alpha A X + shift X on the first n sites (rows) and may
 // write rubbish into the ghost sites of Y that follow them.  The later end of an edge has
 // the higher number, so a row of Y is final once its site was visited: the column sums of
-// Y*Y and X*Y (dots, 2 x B, unless null) are formed there, while both rows are in registers.
+// X*X, X*Y and Y*Y (gram, 3 x B, unless null) are formed there, both rows being in registers.
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 
 namespace {
 
@@ -28,19 +29,28 @@ constexpr int64_t kFetchFromSites = 16000;  // below, X and Y live in the cache 
 constexpr int32_t kIndexMask = 0x7fffffff;
 
 template <class V, int NV>
-void store_dots(const V *yy, const V *xy, double *dots) {
-    if (!dots) return;
-    __builtin_memcpy(dots, yy, NV * sizeof(V));
-    __builtin_memcpy(dots + NV * sizeof(V) / sizeof(double), xy, NV * sizeof(V));
-}
+struct Gram {
+    V xx[NV], xy[NV], yy[NV];
 
-template <int D, class V, int NV, bool WEIGHTED, bool FETCH>
+    Gram() {
+        for (int q = 0; q < NV; q++) xx[q] = xy[q] = yy[q] = V{};
+    }
+    void add(int q, V x, V y) {
+        xx[q] += x * x;
+        xy[q] += x * y;
+        yy[q] += y * y;
+    }
+    void store(double *gram) const {
+        __builtin_memcpy(gram, this, sizeof(*this));
+    }
+};
+
+template <int D, class V, int NV, bool WEIGHTED, bool FETCH, bool GRAM>
 void edges(int64_t n, const int64_t *start, const int32_t *index, const double *parameters,
            const double *weight, const double *X, double *Y, double alpha, double shift,
-           double *dots) {
+           double *gram) {
     constexpr int64_t B = NV * (int64_t)(sizeof(V) / sizeof(double));
-    V yy[NV], xy[NV];
-    for (int q = 0; q < NV; q++) yy[q] = xy[q] = V{};
+    Gram<V, NV> sums;
     for (int64_t i = 0; i < n; i++) {
         V xi[D][NV], sum[D][NV];
         const V *own = (const V *)(X + D * B * i);
@@ -86,19 +96,17 @@ void edges(int64_t n, const int64_t *start, const int32_t *index, const double *
                 const V x = own[c * NV + q];
                 const V value = y[c * NV + q] + (WEIGHTED ? wi * sum[c][q] : sum[c][q]) + shift * x;
                 y[c * NV + q] = value;
-                yy[q] += value * value;
-                xy[q] += value * x;
+                if (GRAM) sums.add(q, x, value);
             }
     }
-    store_dots<V, NV>(yy, xy, dots);
+    if (GRAM) sums.store(gram);
 }
 
-template <class V, int NV, bool FETCH>
+template <class V, int NV, bool FETCH, bool GRAM>
 void rows(int64_t n, const int64_t *start, const int32_t *index, const double *value,
-          const double *X, double *Y, double alpha, double shift, double *dots) {
+          const double *X, double *Y, double alpha, double shift, double *gram) {
     constexpr int64_t B = NV * (int64_t)(sizeof(V) / sizeof(double));
-    V yy[NV], xy[NV];
-    for (int q = 0; q < NV; q++) yy[q] = xy[q] = V{};
+    Gram<V, NV> sums;
     for (int64_t r = 0; r < n; r++) {
         V sum[NV];
         for (int q = 0; q < NV; q++) sum[q] = V{};
@@ -112,11 +120,10 @@ void rows(int64_t n, const int64_t *start, const int32_t *index, const double *v
         for (int q = 0; q < NV; q++) {
             const V value = y[q] + alpha * sum[q] + shift * own[q];
             y[q] = value;
-            yy[q] += value * value;
-            xy[q] += value * own[q];
+            if (GRAM) sums.add(q, own[q], value);
         }
     }
-    store_dots<V, NV>(yy, xy, dots);
+    if (GRAM) sums.store(gram);
 }
 
 // Call with every compiled width; 1 says that the width is unknown.
@@ -129,21 +136,22 @@ void rows(int64_t n, const int64_t *start, const int32_t *index, const double *v
     }                                  \
     return 1;
 
-template <int D, bool WEIGHTED, bool FETCH>
+template <int D, bool WEIGHTED, bool FETCH, bool GRAM>
 int edges_of_width(int width, int64_t n, const int64_t *start, const int32_t *index,
                    const double *parameters, const double *weight, const double *X, double *Y,
-                   double alpha, double shift, double *dots) {
-#define GM_CALL(V, NV) \
-    edges<D, V, NV, WEIGHTED, FETCH>(n, start, index, parameters, weight, X, Y, alpha, shift, dots)
+                   double alpha, double shift, double *gram) {
+#define GM_CALL(V, NV)                                                                       \
+    edges<D, V, NV, WEIGHTED, FETCH, GRAM>(n, start, index, parameters, weight, X, Y, alpha, \
+                                           shift, gram)
     GM_WIDTHS(GM_CALL)
 #undef GM_CALL
 }
 
-template <bool FETCH>
+template <bool FETCH, bool GRAM>
 int rows_of_width(int width, int64_t n, const int64_t *start, const int32_t *index,
                   const double *value, const double *X, double *Y, double alpha, double shift,
-                  double *dots) {
-#define GM_CALL(V, NV) rows<V, NV, FETCH>(n, start, index, value, X, Y, alpha, shift, dots)
+                  double *gram) {
+#define GM_CALL(V, NV) rows<V, NV, FETCH, GRAM>(n, start, index, value, X, Y, alpha, shift, gram)
     GM_WIDTHS(GM_CALL)
 #undef GM_CALL
 }
@@ -151,11 +159,15 @@ int rows_of_width(int width, int64_t n, const int64_t *start, const int32_t *ind
 template <int D>
 int edges_of_dimension(int width, int64_t n, const int64_t *start, const int32_t *index,
                        const double *parameters, const double *weight, const double *X, double *Y,
-                       double alpha, double shift, double *dots) {
-    const bool fetch = n > kFetchFromSites;
-    auto *product = weight ? (fetch ? edges_of_width<D, true, true> : edges_of_width<D, true, false>)
-                           : (fetch ? edges_of_width<D, false, true> : edges_of_width<D, false, false>);
-    return product(width, n, start, index, parameters, weight, X, Y, alpha, shift, dots);
+                       double alpha, double shift, double *gram) {
+    static const auto products = {
+        edges_of_width<D, false, false, false>, edges_of_width<D, false, false, true>,
+        edges_of_width<D, false, true, false>,  edges_of_width<D, false, true, true>,
+        edges_of_width<D, true, false, false>,  edges_of_width<D, true, false, true>,
+        edges_of_width<D, true, true, false>,   edges_of_width<D, true, true, true>,
+    };
+    const int variant = 4 * (weight != nullptr) + 2 * (n > kFetchFromSites) + (gram != nullptr);
+    return products.begin()[variant](width, n, start, index, parameters, weight, X, Y, alpha, shift, gram);
 }
 
 }  // namespace
@@ -166,20 +178,22 @@ extern "C" {
 // Returns 1 for an unknown dimension or width.
 int gm_edge_product(int dimension, int width, int64_t n, const int64_t *start,
                     const int32_t *index, const double *parameters, const double *weight,
-                    const double *X, double *Y, double alpha, double shift, double *dots) {
+                    const double *X, double *Y, double alpha, double shift, double *gram) {
     auto *product = dimension == 2 ? edges_of_dimension<2>
                   : dimension == 3 ? edges_of_dimension<3>
                   : dimension == 4 ? edges_of_dimension<4> : nullptr;
     if (!product) return 1;
-    return product(width, n, start, index, parameters, weight, X, Y, alpha, shift, dots);
+    return product(width, n, start, index, parameters, weight, X, Y, alpha, shift, gram);
 }
 
 // Y += alpha A X + shift X for the CSR form.
 int gm_row_product(int width, int64_t n, const int64_t *start, const int32_t *index,
                    const double *value, const double *X, double *Y, double alpha, double shift,
-                   double *dots) {
-    auto *product = n > 3 * kFetchFromSites ? rows_of_width<true> : rows_of_width<false>;
-    return product(width, n, start, index, value, X, Y, alpha, shift, dots);
+                   double *gram) {
+    static const auto products = {rows_of_width<false, false>, rows_of_width<false, true>,
+                                  rows_of_width<true, false>, rows_of_width<true, true>};
+    const int variant = 2 * (n > 3 * kFetchFromSites) + (gram != nullptr);
+    return products.begin()[variant](width, n, start, index, value, X, Y, alpha, shift, gram);
 }
 
 }

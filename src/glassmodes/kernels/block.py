@@ -37,22 +37,23 @@ def _pointer(array: np.ndarray | None) -> ctypes.c_void_p | None:
     return None if array is None else ctypes.c_void_p(array.ctypes.data)
 
 
-def _check(x: np.ndarray, y: np.ndarray, rows: int, dots: np.ndarray | None) -> None:
+def _check(x: np.ndarray, y: np.ndarray, rows: int, gram: np.ndarray | None) -> None:
     for block in (x, y):
         if block.shape[0] < rows or not block.flags.c_contiguous or block.dtype != np.float64:
             raise ValueError(f"blocks must be C-contiguous float64 with at least {rows} rows")
     width = x.shape[1]
     if y.shape[1] != width:
         raise ValueError(f"blocks of widths {width} and {y.shape[1]} do not fit together")
-    if dots is not None and not (
-        dots.shape == (2, width) and dots.flags.c_contiguous and dots.dtype == np.float64
+    if gram is not None and not (
+        gram.shape == (3, width) and gram.flags.c_contiguous and gram.dtype == np.float64
     ):
-        raise ValueError(f"dots must be a C-contiguous float64 array (2, {width})")
+        raise ValueError(f"gram must be a C-contiguous float64 array (3, {width})")
 
 
-def _set_dots(x: np.ndarray, y: np.ndarray, dots: np.ndarray | None) -> None:
-    if dots is not None:
-        dots[0], dots[1] = np.einsum("rk,rk->k", y, y), np.einsum("rk,rk->k", x, y)
+def _set_gram(x: np.ndarray, y: np.ndarray, gram: np.ndarray | None) -> None:
+    if gram is not None:
+        for row, (a, b) in zip(gram, ((x, x), (x, y), (y, y)), strict=True):
+            row[:] = np.einsum("rk,rk->k", a, b)
 
 
 class EdgeProduct:
@@ -151,25 +152,25 @@ class EdgeProduct:
         return diagonal
 
     def accumulate(self, x: np.ndarray, y: np.ndarray, alpha: float, shift: float,
-                   dots: np.ndarray | None = None) -> None:  # fmt: skip
+                   gram: np.ndarray | None = None) -> None:  # fmt: skip
         """Add ``alpha A x + shift x`` to `y`; ghost rows of `x` must be fresh.
 
-        x, y : (n_total d, width).  Ghost rows of `y` are rubbish afterwards.  dots : (2, width)
-        or None, set to the columns' inner products y.y and x.y over the owned rows, which are
-        nearly free here and two passes through memory elsewhere.
+        x, y : (n_total d, width).  Ghost rows of `y` are rubbish afterwards.  gram : (3, width)
+        or None, set to x.x, x.y and y.y of the columns over the owned rows, as `columns.gram`
+        gives them: nearly free here, another pass through memory there.
         """
-        _check(x, y, self.n_total * self.d, dots)
+        _check(x, y, self.n_total * self.d, gram)
         if self._library is None or x.shape[1] not in WIDTHS:
             if self._sparse is None:
                 self._sparse = self.to_csr()
             rows = self.n_owned * self.d
             y[:rows] += alpha * (self._sparse @ x[: self.n_total * self.d]) + shift * x[:rows]
-            _set_dots(x[:rows], y[:rows], dots)
+            _set_gram(x[:rows], y[:rows], gram)
             return
         self._library.gm_edge_product(
             *(self.d, x.shape[1], ctypes.c_int64(self.n_owned)),
             *map(_pointer, (self.start, self.index, self.parameters, self.weights, x, y)),
-            *(ctypes.c_double(alpha), ctypes.c_double(shift), _pointer(dots)),
+            *(ctypes.c_double(alpha), ctypes.c_double(shift), _pointer(gram)),
         )
 
 
@@ -193,16 +194,16 @@ class RowProduct:
         return self.start.nbytes + self.index.nbytes + self.value.nbytes
 
     def accumulate(self, x: np.ndarray, y: np.ndarray, alpha: float, shift: float,
-                   dots: np.ndarray | None = None) -> None:  # fmt: skip
-        """Add ``alpha A x + shift x`` to the owned rows of `y`; `dots` as in `EdgeProduct`."""
+                   gram: np.ndarray | None = None) -> None:  # fmt: skip
+        """Add ``alpha A x + shift x`` to the owned rows of `y`; `gram` as in `EdgeProduct`."""
         rows, columns = self.matrix.shape
-        _check(x, y, rows, dots)
+        _check(x, y, rows, gram)
         if self._library is None or x.shape[1] not in WIDTHS:
             y[:rows] += alpha * (self.matrix @ x[:columns]) + shift * x[:rows]
-            _set_dots(x[:rows], y[:rows], dots)
+            _set_gram(x[:rows], y[:rows], gram)
             return
         self._library.gm_row_product(
             *(x.shape[1], ctypes.c_int64(rows)),
             *map(_pointer, (self.start, self.index, self.value, x, y)),
-            *(ctypes.c_double(alpha), ctypes.c_double(shift), _pointer(dots)),
+            *(ctypes.c_double(alpha), ctypes.c_double(shift), _pointer(gram)),
         )
