@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh_tridiagonal, eigvalsh_tridiagonal
 
-from glassmodes.kernels import columns
 from glassmodes.kernels.block import padded_width
 from glassmodes.spectra.lanczos import LockStepLanczos
 from glassmodes.spectra.operators import BlockOperator
@@ -93,8 +92,15 @@ def largest_eigenvalue(operator: BlockOperator, tolerance: float = 1e-6, seed: i
     return before
 
 
-def chebyshev_steps(operator: BlockOperator, start: np.ndarray, newest: np.ndarray, degree: int,
-                    low: float, high: float) -> Iterator[tuple]:  # fmt: skip
+def chebyshev_steps(
+    operator: BlockOperator,
+    start: np.ndarray,
+    newest: np.ndarray,
+    degree: int,
+    low: float,
+    high: float,
+    gram: np.ndarray | None = None,
+) -> Iterator[tuple]:
     """Run T_k(l(A)) x in place on two work blocks; yield ((block, sign), (older, sign)).
 
     The k-th item, k = 1 ... `degree`, holds T_k(l(A)) x = sign x block and the same for
@@ -110,17 +116,20 @@ def chebyshev_steps(operator: BlockOperator, start: np.ndarray, newest: np.ndarr
         Last polynomial.
     low, high : float
         Interval that l maps to [-1, 1].
+    gram : (3, width) or None
+        Set at every item to the inner products older·older, older·block and block·block of the
+        columns on this rank, signs left out.
     """
     half, middle = (high - low) / 2, (high + low) / 2
     older, newer = start, newest
     newer[: operator.n_local] = 0.0
-    operator.accumulate(older, newer, 1 / half, -middle / half)
+    operator.accumulate(older, newer, 1 / half, -middle / half, gram)
     older_sign = newer_sign = 1
     yield (newer, newer_sign), (older, older_sign)
     for _ in range(1, degree):
         sign = -older_sign
         factor = 2.0 * sign * newer_sign / half
-        operator.accumulate(newer, older, factor, -factor * middle)
+        operator.accumulate(newer, older, factor, -factor * middle, gram)
         older, newer = newer, older
         older_sign, newer_sign = newer_sign, sign
         yield (newer, newer_sign), (older, older_sign)
@@ -170,10 +179,10 @@ def chebyshev_moments(
         blocks[0][:rows] = 0.0
         blocks[0][:rows, : part.shape[1]] = part
         sums = np.empty((2 * products, width))
-        steps = chebyshev_steps(operator, *blocks, products, bound.lower, bound.upper)
-        for k, ((newer, newer_sign), (older, older_sign)) in enumerate(steps):
-            squares, cross, _ = columns.gram(older[:rows], newer[:rows])
-            sums[2 * k], sums[2 * k + 1] = squares, cross * (older_sign * newer_sign)
+        gram = np.empty((3, width))
+        steps = chebyshev_steps(operator, *blocks, products, bound.lower, bound.upper, gram)
+        for k, ((_, newer_sign), (_, older_sign)) in enumerate(steps):
+            sums[2 * k], sums[2 * k + 1] = gram[0], gram[1] * (older_sign * newer_sign)
         sums = operator.reduce(sums)
         sums[2:] = 2 * sums[2:] - np.tile(sums[:2], (products - 1, 1))
         moments[:, first : first + width] = sums[:, : part.shape[1]]

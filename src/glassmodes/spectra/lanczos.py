@@ -86,9 +86,10 @@ class LockStepLanczos:
         rows = self.operator.n_local
         source, target = self._x, self._y
         # The shift keeps alpha small beside beta, so that beta comes from the same pass.
-        self.operator.accumulate(source, target, 1.0, -self._shift)
+        gram = np.empty((3, self.width))
+        self.operator.accumulate(source, target, 1.0, -self._shift, gram)
         x, y = source[:rows], target[:rows]
-        xx, xy, yy = self.operator.reduce(columns.gram(x, y))
+        xx, xy, yy = self.operator.reduce(gram)
         alive = self._alive.copy()
         xx[~alive] = 1.0
         norm = np.sqrt(xx)
