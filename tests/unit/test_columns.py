@@ -64,3 +64,12 @@ def test_blocks_in_the_wrong_order_or_shape_are_refused(blocks):
         columns.turn(np.ones(x.shape[1]), np.repeat(x, 2, axis=1)[:, ::2], y)
     with pytest.raises(ValueError, match="do not fit"):
         columns.block_diagonal(np.ones((ROWS, 2, 2)), x, y)
+
+
+def test_rotate_exchanges_two_blocks_in_one_pass(blocks):
+    x, y, *_ = blocks
+    part, scale, factor = np.linspace(-1, 2, 3 * x.shape[1]).reshape(3, -1)
+    expected_x, expected_y = factor * x, scale * (y - part * x)
+    columns.rotate(part, scale, factor, x, y)
+    np.testing.assert_allclose(x, expected_x, **CLOSE)
+    np.testing.assert_allclose(y, expected_y, **CLOSE)

@@ -17,23 +17,6 @@ void dots(int64_t rows, const double *x, const double *y, double *sum) {
 }
 
 template <int B>
-void gram(int64_t rows, const double *x, const double *y, double *sums) {
-    double xx[B] = {}, xy[B] = {}, yy[B] = {};
-    for (int64_t r = 0; r < rows; r++)
-        for (int k = 0; k < B; k++) {
-            const double a = x[B * r + k], b = y[B * r + k];
-            xx[k] += a * a;
-            xy[k] += a * b;
-            yy[k] += b * b;
-        }
-    for (int k = 0; k < B; k++) {
-        sums[k] = xx[k];
-        sums[B + k] = xy[k];
-        sums[2 * B + k] = yy[k];
-    }
-}
-
-template <int B>
 void rotate(int64_t rows, const double *part, const double *scale, const double *factor,
             double *__restrict x, double *__restrict y) {
     double a[B], s[B], f[B];
@@ -104,13 +87,6 @@ extern "C" {
 // sum_k = x_k . y_k
 int gm_dots(int width, int64_t rows, const double *x, const double *y, double *sum) {
 #define GM_CALL(B) dots<B>(rows, x, y, sum)
-    GM_WIDTHS(GM_CALL)
-#undef GM_CALL
-}
-
-// sums = (x_k . x_k, x_k . y_k, y_k . y_k), three rows
-int gm_gram(int width, int64_t rows, const double *x, const double *y, double *sums) {
-#define GM_CALL(B) gram<B>(rows, x, y, sums)
     GM_WIDTHS(GM_CALL)
 #undef GM_CALL
 }

@@ -40,16 +40,6 @@ def dots(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return total
 
 
-def gram(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return x·x, x·y and y·y of each column in one pass, (3, width)."""
-    library = _compiled(x, y)
-    if library is None:
-        return np.stack([np.einsum("rk,rk->k", a, b) for a, b in ((x, x), (x, y), (y, y))])
-    sums = np.empty((3, x.shape[1]))
-    library.gm_gram(*_sizes(x), *_pointers(x, y, sums))
-    return sums
-
-
 def rotate(
     part: np.ndarray, scale: np.ndarray, factor: np.ndarray, x: np.ndarray, y: np.ndarray
 ) -> None:

@@ -114,7 +114,7 @@ def _solve_block(operator, jacobi, right, width, tolerance, limit):
     scale = np.sqrt(dots(r, r))
     scale[scale == 0] = 1.0
     source, target = operator.work_block(width), operator.work_block(width)
-    p, q = source[:rows], target[:rows]
+    p, q, gram = source[:rows], target[:rows], np.empty((3, width))
     # Null components of z and p do no harm: A does not see them, nor does r, which has none.
     jacobi.apply(r, z)
     rho = dots(r, z)
@@ -123,8 +123,8 @@ def _solve_block(operator, jacobi, right, width, tolerance, limit):
     while True:
         steps += 1
         q[:] = 0.0
-        operator.accumulate(source, target, 1.0, 0.0)
-        curvature = dots(p, q)
+        operator.accumulate(source, target, 1.0, 0.0, gram)
+        curvature = operator.reduce(gram[1])
         if np.any(curvature < -1e-12 * np.abs(curvature).max()):
             raise NegativeCurvatureError(
                 "conjugate gradients met negative curvature: the sample is at a saddle"

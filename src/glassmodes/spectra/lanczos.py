@@ -44,7 +44,7 @@ class LockStepLanczos:
 
     Notes
     -----
-    Collective.  A step is one block product, two passes over two blocks and one reduction;
+    Collective.  A step is one block product, one pass over two blocks and one reduction;
     memory is two work blocks.
     """
 
