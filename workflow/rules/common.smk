@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 from glassmodes.campaign import costs
 from glassmodes.campaign.config import check_config
 from glassmodes.campaign.manifest import BATCH_PATTERN, build_manifest
+from glassmodes.campaign.products import figures_of, tables_of
 from glassmodes.campaign.provenance import (
     analysis_settings,
     preparation_settings,
@@ -42,28 +43,16 @@ ANALYSIS_FILES = [
     for batch in BATCHES
     for analysis in CAMPAIGN.analyses_of(batch.ensemble)
 ]
+# A campaign has the tables, fits and figures of the analyses it asks for.
 TABLE_FILES = [
-    f"{RESULTS}/{table.path}"
-    for table in TABLES.values()
-    if table.path.startswith("tables/") and table.name != "comparison"
+    f"{RESULTS}/{TABLES[name].path}"
+    for name in tables_of(CAMPAIGN, "tables/")
+    if name != "comparison"
 ] + [f"{RESULTS}/tables/units.csv"]
-FIT_FILES = [
-    f"{RESULTS}/{table.path}" for table in TABLES.values() if table.path.startswith("fits/")
-]
+FIT_FILES = [f"{RESULTS}/{TABLES[name].path}" for name in tables_of(CAMPAIGN, "fits/")]
 COMPARISON_FILE = f"{RESULTS}/{TABLES['comparison'].path}"
 REPORT = f"{RESULTS}/report.html"
-# The keys of glassmodes.campaign.figures.FIGURES, which would load matplotlib in every job.
-FIGURES = [
-    "preparation",
-    "density_of_states",
-    "cumulative",
-    "participation",
-    "exponent_scan",
-    "shear_modulus",
-    "moduli_by_ensemble",
-    "disorder_parameter",
-    "dipole_stiffness",
-]
+FIGURES = figures_of(CAMPAIGN)
 FIGURE_FILES = [f"{RESULTS}/figures/{name}.{kind}" for name in FIGURES for kind in ("pdf", "png")]
 
 SERIAL = [name for name, ensemble in CAMPAIGN.ensembles.items() if ensemble.ranks == 1]

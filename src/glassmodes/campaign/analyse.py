@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from glassmodes.campaign.config import Section
 from glassmodes.campaign.manifest import sample_seed
 from glassmodes.campaign.records import refused
@@ -15,6 +17,8 @@ from glassmodes.observables.elasticity import measure_moduli
 from glassmodes.observables.harmonic import HarmonicSystem
 from glassmodes.observables.modes import vibrational_modes
 from glassmodes.observables.stability import require_stable
+from glassmodes.observables.strains import shear_strains
+from glassmodes.observables.viscoelasticity import viscoelastic_response
 from glassmodes.sample import Sample
 
 log = logging.getLogger(__name__)
@@ -44,10 +48,87 @@ def _dipoles(system: HarmonicSystem, settings: Any, seed: int) -> dict[str, Any]
     return dipole_stiffness(system, pairs).to_record()
 
 
+def _spectra(system: HarmonicSystem, settings: Any, seed: int) -> dict[str, Any]:
+    from glassmodes.observables.correlator import non_affine_correlator
+
+    found = non_affine_correlator(
+        system,
+        _strains(system, settings),
+        settings.resolution,
+        frequency=np.linspace(0.0, settings.maximum, settings.points),
+        vectors=settings.vectors,
+        seed=seed,
+    )
+    moments = {name: float(np.mean(values)) for name, values in found.moments.items()}
+    return {
+        "frequency": found.frequency,
+        "density": found.density,
+        "density_error": found.density_error,
+        "density_times_correlator": found.density_times_correlator.mean(axis=1),
+        "correlator": found.correlator.mean(axis=1),
+        "moment_minus_one": moments["-1"],
+        "moment_zero": moments["0"],
+        "moment_one": moments["1"],
+        "resolution": settings.resolution,
+        "vectors": settings.vectors,
+        **{name: getattr(found, name) for name in _SPECTRA_SCALARS},
+    }
+
+
+def _viscoelasticity(system: HarmonicSystem, settings: Any, seed: int) -> dict[str, Any]:
+    found = viscoelastic_response(
+        system,
+        _strains(system, settings),
+        settings.damping,
+        _logarithmic(settings.frequencies),
+        _logarithmic(settings.times),
+        settings.tolerance,
+    )
+    static = found.static_modulus[:, None]
+    return {
+        "frequency": found.frequency,
+        "time": found.time,
+        "storage_modulus": found.storage_modulus.mean(axis=0),
+        "loss_modulus": found.loss_modulus.mean(axis=0),
+        "relaxation_modulus": found.relaxation_modulus.mean(axis=0),
+        "decay": (found.relaxation_modulus - static).mean(axis=0),
+        "overdamped_decay": (found.overdamped_relaxation - static).mean(axis=0),
+        "affine_modulus": float(found.affine_modulus.mean()),
+        "static_modulus": float(found.static_modulus.mean()),
+        "non_affine_force_squared_mean": float(found.non_affine_force_squared_mean.mean()),
+        "max_frequency": found.max_frequency,
+        "number_density": system.n / system.interactions.volume,
+        "damping": found.damping,
+        "error": float(found.error.max()),
+        "steps": int(found.steps.max()),
+    }
+
+
+def _strains(system: HarmonicSystem, settings: Any) -> list[str]:
+    return list(settings.strains or shear_strains(system.d))
+
+
+def _logarithmic(grid: Any) -> np.ndarray:
+    """Return a grid of the configuration, its ends exact."""
+    return np.geomspace(grid.minimum, grid.maximum, grid.points)
+
+
+_SPECTRA_SCALARS = (
+    "zero_modes",
+    "zero_modes_error",
+    "zero_modes_method",
+    "vibrations",
+    "max_frequency",
+    "non_affine_force_squared_mean",
+    "products",
+)
+
 _MEASURES: dict[str, Callable[[HarmonicSystem, Any, int], dict[str, Any]]] = {
     "modes": _modes,
     "moduli": _moduli,
     "dipoles": _dipoles,
+    "spectra": _spectra,
+    "viscoelasticity": _viscoelasticity,
 }
 
 

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glassmodes.campaign.config import CampaignConfig, Cooling
+from glassmodes.campaign.config import (
+    CampaignConfig,
+    Cooling,
+    DepletedLattice,
+    Network,
+    RandomNetwork,
+    Vacancies,
+)
 from glassmodes.campaign.manifest import Batch, build_manifest
 from glassmodes.campaign.records import Ragged, Records, read_records
 from glassmodes.errors import InputError
@@ -71,7 +78,11 @@ class Block:
 
 @dataclass(frozen=True)
 class EnsembleSource:
-    """One ensemble of a campaign: what was planned and where its results lie."""
+    """One ensemble of a campaign: what was planned and where its results lie.
+
+    `coordination_asked`, `lattice` and `stiffness` are those of networks, None for glasses;
+    random networks and lattices that stay perfect lack the one that means nothing.
+    """
 
     name: str
     title: str
@@ -82,12 +93,15 @@ class EnsembleSource:
     density: float
     protocol: str
     protocol_details: str
-    parent_temperature: float
+    parent_temperature: float | None
     cooling_rate: float | None
     samples: int
     analyses: tuple[str, ...]
     batches: tuple[Batch, ...]
     results: Path
+    coordination_asked: float | None = None
+    lattice: str | None = None
+    stiffness: float | None = None
 
     @property
     def volume(self) -> float:
@@ -116,33 +130,54 @@ def ensemble_sources(config: CampaignConfig) -> list[EnsembleSource]:
     for name, e in config.ensembles.items():
         details = describe_protocol(e.protocol)
         assert e.dimension is not None and e.density is not None
+        network = isinstance(e.protocol, Network)
+        before = "" if network else f"{Path(e.model).stem} at density {e.density:g}, "
         sources.append(
             EnsembleSource(
                 name=name,
                 title=e.title,
-                group=f"{Path(e.model).stem} at density {e.density:g}, {details}",
+                group=f"{before}{details}",
                 model=e.model,
                 dimension=e.dimension,
                 particles=e.particles,
                 density=e.density,
                 protocol=e.protocol.name,
                 protocol_details=details,
-                parent_temperature=e.protocol.temperature,
+                parent_temperature=getattr(e.protocol, "temperature", None),
                 cooling_rate=e.protocol.rate if isinstance(e.protocol, Cooling) else None,
                 samples=e.samples,
                 analyses=config.analyses_of(name),
                 batches=tuple(batches[name]),
                 results=config.results,
+                coordination_asked=getattr(e.protocol, "coordination", None),
+                lattice=getattr(e.protocol, "lattice", None),
+                stiffness=getattr(e.protocol, "stiffness", None),
             )
         )
     return sources
 
 
 def describe_protocol(protocol) -> str:
-    """Return how the glasses are made, in words and numbers."""
+    """Return how the glasses or networks are made, in words and numbers."""
+    if isinstance(protocol, Network):
+        pruned = ", floppy parts taken out" if protocol.prune_floppy else ""
+        return f"{_describe_network(protocol)}{pruned}"
     if isinstance(protocol, Cooling):
         return (
             f"cooled from T = {protocol.temperature:g} to {protocol.final_temperature:g} "
             f"at rate {protocol.rate:g}"
         )
     return f"instantaneous quench from T = {protocol.temperature:g}"
+
+
+def _describe_network(protocol: Network) -> str:
+    if isinstance(protocol, Vacancies):
+        return f"{protocol.lattice} lattice with vacancies, Z = {protocol.coordination:g}"
+    assert isinstance(protocol, DepletedLattice | RandomNetwork)
+    if isinstance(protocol, DepletedLattice):
+        if protocol.coordination is None:
+            return f"perfect {protocol.lattice} lattice"
+        kind = f"{protocol.lattice} lattice with bonds cut"
+    else:
+        kind = "random network cut"
+    return f"{kind} to Z = {protocol.coordination:g}, {protocol.cut}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from glassmodes.campaign.compare import NOT_RESOLVED
+from glassmodes.campaign.compare_verdicts import NOT_RESOLVED
 
 
 def words(name: str) -> str:
@@ -37,6 +37,8 @@ def limits_in_words(tables: dict[str, list[dict[str, Any]]]) -> list[str]:
                 f"{r['group']}: how the {words(r['quantity'])} depends on N is not "
                 f"resolved between N = {r['sizes'].replace(' ', ' and ')}."
             )
+    sentences += _unresolved_responses(tables["response_exponents"])
+    sentences += _estimated_zero_modes(tables["spectral_samples"])
     for e in tables["ensembles"]:
         missing = e["samples_with_modes"] - e["samples_certified"]
         if missing > 0:
@@ -49,11 +51,39 @@ def limits_in_words(tables: dict[str, list[dict[str, Any]]]) -> list[str]:
     for (name, stage, reason), count in sorted(refused.items()):
         noun = "sample" if count == 1 else "samples"
         sentences.append(f"{name}: {count} {noun} refused by {stage} ({words(reason)}).")
-    sentences.append(
-        "The shear modulus has a heavy tail towards negative values whose fourth moment does not "
-        "exist: errors of its variance and of γ(N) are optimistic."
-    )
+    if tables["shear_modulus"]:
+        sentences.append(
+            "The shear modulus has a heavy tail towards negative values whose fourth moment does "
+            "not exist: errors of its variance and of γ(N) are optimistic."
+        )
+    if tables["networks"]:
+        sentences.append(
+            "The paper leaves the parent glass of the random network and its starting "
+            "coordination open; the choices made here are keys of the configuration."
+        )
     return sentences
+
+
+def _unresolved_responses(rows: list[dict[str, Any]]) -> list[str]:
+    """Return one sentence per quantity on the ensembles that do not resolve its exponent."""
+    names: dict[str, list[str]] = {}
+    for r in rows:
+        if r["verdict"] == NOT_RESOLVED:
+            names.setdefault(r["quantity"], []).append(r["ensemble"])
+    return [
+        f"The exponent of the {words(quantity)} is not resolved (window too short or scatter too "
+        f"large): {', '.join(ensembles)}."
+        for quantity, ensembles in names.items()
+    ]
+
+
+def _estimated_zero_modes(rows: list[dict[str, Any]]) -> list[str]:
+    counts = Counter(r["ensemble"] for r in rows if r["zero_modes_method"] == "kernel polynomial")
+    return [
+        f"{name}: zero modes of {count} samples are estimated, not counted; D(ω) carries the "
+        "error of that number."
+        for name, count in counts.items()
+    ]
 
 
 def _unresolved_tails(rows: list[dict[str, Any]]) -> list[str]:

@@ -1,12 +1,13 @@
-"""One sample of an ensemble: its glass and the evidence that it is one."""
+"""One sample of an ensemble, a glass or a network, and the evidence that it is one."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
-from glassmodes.campaign.config import Ensemble
+from glassmodes.campaign.config import Ensemble, Network
 from glassmodes.preparation import prepare_sample
+from glassmodes.preparation.networks import make_network
 from glassmodes.sample import Sample
 
 log = logging.getLogger(__name__)
@@ -25,9 +26,12 @@ _EVIDENCE = (
     "newton_steps",
 )
 
+_STRUCTURE = ("coordination", "coordination_deviation", "bond_order", "largest_cluster")
+"""What only networks have."""
+
 
 def prepare_ensemble_sample(ensemble: Ensemble, seed: int) -> tuple[dict[str, Any], Sample]:
-    """Make one glass.
+    """Make one glass or network.
 
     Parameters
     ----------
@@ -48,6 +52,8 @@ def prepare_ensemble_sample(ensemble: Ensemble, seed: int) -> tuple[dict[str, An
     SampleError, SolverError
         The sample is to be refused.
     """
+    if isinstance(ensemble.protocol, Network):
+        return _prepare_network(ensemble, seed)
     protocol = ensemble.protocol.model_dump()
     sample = prepare_sample(
         ensemble.model,
@@ -60,10 +66,28 @@ def prepare_ensemble_sample(ensemble: Ensemble, seed: int) -> tuple[dict[str, An
         progress=log.debug,
     )
     evidence = sample.provenance["evidence"]
-    record = {
+    return _size(sample) | {name: evidence.get(name) for name in _EVIDENCE}, sample
+
+
+def _prepare_network(ensemble: Ensemble, seed: int) -> tuple[dict[str, Any], Sample]:
+    """Make one network; what its evidence calls ``parent_...`` belongs to the glass before it."""
+    sample = make_network(
+        ensemble.protocol.model_dump(),
+        ensemble.particles,
+        seed,
+        dimension=ensemble.dimension,
+        progress=log.debug,
+    )
+    evidence = sample.provenance["evidence"]
+    record = {name: evidence.get(f"parent_{name}") for name in _EVIDENCE}
+    structure = {name: evidence.get(name) for name in _STRUCTURE}
+    return _size(sample) | record | structure, sample
+
+
+def _size(sample: Sample) -> dict[str, Any]:
+    return {
         "particles": sample.particles,
         "dimension": sample.dimension,
         "density": sample.density,
         "mass_density": sample.mass_density,
     }
-    return record | {name: evidence.get(name) for name in _EVIDENCE}, sample

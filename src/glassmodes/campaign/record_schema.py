@@ -16,6 +16,9 @@ Kind = Literal["number", "integer", "flag", "text"]
 FREQUENCY = "sqrt(energy/mass)/length"
 MODULUS = "energy/length^d"
 FORCE = "energy/length"
+TIME = "length sqrt(mass/energy)"
+WEIGHT = "energy^2/(mass length^2)"
+"""Of a squared overlap of the non-affine force with a mass-weighted mode."""
 
 _TYPES: dict[str, Any] = {"number": np.float64, "integer": np.int64, "flag": np.bool_}
 _MISSING: dict[str, Any] = {"number": np.nan, "integer": -1, "flag": False, "text": ""}
@@ -31,7 +34,8 @@ class RecordColumn:
         Shape of one sample's value; ``"d"`` is the dimension, ``"N"`` the particles.
         A ragged column has one more axis in front whose length differs by sample.
     optional : bool
-        The column exists only if a setting asks for it.
+        The column exists only if a record has it: a setting asks for it, or the samples
+        are such that it means something.
     """
 
     name: str
@@ -90,6 +94,11 @@ _SAMPLES = (
     _number("crystal_order", "1"),
     _integer("force_evaluations"),
     _integer("newton_steps"),
+    # Of networks alone, so that files of glasses stay as they were.
+    _number("coordination", "1", optional=True),
+    _number("coordination_deviation", "1", optional=True),
+    _number("bond_order", "1", optional=True),
+    _number("largest_cluster", "1", optional=True),
 )
 
 _MODES = (
@@ -127,10 +136,50 @@ _DIPOLES = (
     _number("residual", "1", ragged=True),
 )
 
+_SPECTRA = (
+    _number("frequency", FREQUENCY, ragged=True),
+    _number("density", "1/frequency", ragged=True),
+    _number("density_error", "1/frequency", ragged=True),
+    _number("density_times_correlator", f"{WEIGHT}/frequency", ragged=True),
+    _number("correlator", WEIGHT, ragged=True),
+    _number("zero_modes", "1"),
+    _number("zero_modes_error", "1"),
+    RecordColumn("zero_modes_method", "text"),
+    _number("vibrations", "1"),
+    _number("max_frequency", FREQUENCY),
+    _number("non_affine_force_squared_mean", "(energy/length)^2"),
+    _number("moment_minus_one", "energy"),
+    _number("moment_zero", WEIGHT),
+    _number("moment_one", f"{WEIGHT} frequency^2"),
+    _number("resolution", FREQUENCY),
+    _integer("vectors"),
+    _integer("products"),
+)
+
+_VISCOELASTICITY = (
+    _number("frequency", FREQUENCY, ragged=True),
+    _number("storage_modulus", MODULUS, ragged=True),
+    _number("loss_modulus", MODULUS, ragged=True),
+    _number("time", TIME, ragged=True),
+    _number("relaxation_modulus", MODULUS, ragged=True),
+    _number("decay", MODULUS, ragged=True),
+    _number("overdamped_decay", MODULUS, ragged=True),
+    _number("affine_modulus", MODULUS),
+    _number("static_modulus", MODULUS),
+    _number("non_affine_force_squared_mean", "(energy/length)^2"),
+    _number("max_frequency", FREQUENCY),
+    _number("number_density", "1/length^d"),
+    _number("damping", "1/time"),
+    _number("error", MODULUS),
+    _integer("steps"),
+)
+
 #: Columns by the name of the records; ``samples`` are those of the stage prepare.
 SCHEMAS: dict[str, tuple[RecordColumn, ...]] = {
     "samples": COMMON + _SAMPLES,
     "modes": COMMON + _MODES,
     "moduli": COMMON + _MODULI,
     "dipoles": COMMON + _DIPOLES,
+    "spectra": COMMON + _SPECTRA,
+    "viscoelasticity": COMMON + _VISCOELASTICITY,
 }

@@ -8,7 +8,7 @@ import math
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -16,12 +16,14 @@ from typing import Any
 
 import jinja2
 
-from glassmodes.campaign.compare import VERDICTS
+from glassmodes.campaign.compare_verdicts import VERDICTS
 from glassmodes.campaign.config import CampaignConfig
 from glassmodes.campaign.figures import FIGURES
 from glassmodes.campaign.limits import limits_in_words, words
+from glassmodes.campaign.products import figures_of, read_tables, tables_of
 from glassmodes.campaign.provenance import describe_run
-from glassmodes.campaign.table_files import read_table, replacing, table_path
+from glassmodes.campaign.report_blocks import BLOCKS, Block
+from glassmodes.campaign.table_files import replacing, table_path
 from glassmodes.campaign.table_schema import TABLES
 from glassmodes.errors import InputError
 
@@ -36,6 +38,10 @@ _SYMBOLS = (
     (r"(?<=\d) x (?=\d)", " × "),
 )
 """Plain letters of the tables (first) and what the page shows for them."""
+
+_UNITLESS = ("1", "see law", "see quantity")
+_ALWAYS = ("ensembles", "samples", "mode_solves", "spectral_samples", "comparison")
+"""Tables that tiles and limits count, beside those of the blocks."""
 
 
 def write_report(config: CampaignConfig) -> Path:
@@ -68,20 +74,8 @@ def _environment() -> jinja2.Environment:
 
 def _content(config: CampaignConfig) -> dict[str, Any]:
     results = config.results
-    tables = {
-        name: read_table(results, name)
-        for name in (
-            "ensembles",
-            "samples",
-            "mode_solves",
-            "shear_modulus",
-            "dipole_stiffness",
-            "exponents",
-            "tails",
-            "size_scaling",
-            "comparison",
-        )
-    }
+    tables = read_tables(config, {*_ALWAYS, *(block.table for block in BLOCKS)})
+    there = tables_of(config)
     ensembles = tables["ensembles"]
     counts = Counter(r["verdict"] for r in tables["comparison"])
     return {
@@ -89,13 +83,13 @@ def _content(config: CampaignConfig) -> dict[str, Any]:
         "subtitle": "; ".join(dict.fromkeys(e["group"] for e in ensembles)),
         "tiles": _tiles(tables),
         "verdicts": [{"name": v, "style": _style(v), "count": counts[v]} for v in VERDICTS],
-        "comparison": _comparison_block(tables["comparison"]),
+        "comparisons": _comparison_blocks(tables["comparison"]),
         "limits": limits_in_words(tables),
-        "figures": [_figure(results, name) for name in FIGURES],
-        "blocks": _blocks(tables),
+        "figures": [_figure(results, name) for name in figures_of(config)],
+        "blocks": [_block(b, tables[b.table]) for b in BLOCKS if b.table in there],
         "files": [
             {"path": t.path, "rows": t.rows}
-            for t in TABLES.values()
+            for t in (TABLES[name] for name in there)
             if table_path(results, t.name).is_file()
         ],
         "provenance": _provenance(config, _run(config)),
@@ -108,16 +102,21 @@ def _tiles(tables: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
         name: sum(e[name] for e in ensembles)
         for name in ("samples_prepared", "samples_refused", "samples_certified")
     }
-    modes = sum(r["modes"] for r in tables["mode_solves"])
-    dipoles = sum(r["dipoles"] for r in tables["dipole_stiffness"])
-    return [
-        {"value": len(ensembles), "label": "ensembles"},
-        {"value": f"{total['samples_prepared']:,}", "label": "glasses"},
-        {"value": f"{total['samples_refused']:,}", "label": "refused"},
-        {"value": f"{modes:,}", "label": "modes"},
-        {"value": f"{total['samples_certified']:,}", "label": "certified spectra"},
-        {"value": f"{dipoles:,}", "label": "dipole responses"},
+    counted = (
+        ("mode_solves", "modes", "modes"),
+        ("dipole_stiffness", "dipoles", "dipole responses"),
+    )
+    tiles = [
+        (len(ensembles), "ensembles"),
+        (total["samples_prepared"], "samples"),
+        (total["samples_refused"], "refused"),
+        *((sum(r[name] for r in tables[t]), label) for t, name, label in counted if tables[t]),
     ]
+    if tables["mode_solves"]:
+        tiles.append((total["samples_certified"], "certified spectra"))
+    if tables["spectral_samples"]:
+        tiles.append((len(tables["spectral_samples"]), "spectral functions"))
+    return [{"value": f"{value:,}", "label": label} for value, label in tiles]
 
 
 def _pretty(text: str) -> str:
@@ -166,13 +165,19 @@ def _verdict(value: str) -> dict[str, Any]:
     return {"text": value, "number": False, "verdict": _style(value)}
 
 
-def _comparison_block(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _comparison_blocks(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one block for every paper."""
+    papers = dict.fromkeys(r["paper"] for r in rows)
+    return [_comparison_block(p, [r for r in rows if r["paper"] == p]) for p in papers]
+
+
+def _comparison_block(paper: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     labels = (
         "quantity",
         "d",
         "N",
-        "our glasses",
-        "thesis says",
+        "our samples",
+        "paper says",
         "where",
         "we measure",
         "verdict",
@@ -180,8 +185,8 @@ def _comparison_block(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "why",
     )
     return {
-        "title": "Verdicts",
-        "note": "Errors are standard errors from resampled glasses. A number of the thesis is "
+        "title": paper,
+        "note": "Errors are standard errors from resampled samples. A number of the paper is "
         "granted its rounding and the spread of independent reproductions.",
         "columns": [{"label": name, "unit": ""} for name in labels],
         "rows": [
@@ -202,125 +207,20 @@ def _comparison_block(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _blocks(tables: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    return [
-        _block(
-            "Ensembles",
-            "ensembles",
-            tables["ensembles"],
-            (
-                "ensemble",
-                "model",
-                "dimension",
-                "particles",
-                "protocol_details",
-                "samples_planned",
-                "samples_prepared",
-                "samples_refused",
-                "samples_certified",
-                "complete_below",
-                "debye_frequency±",
-                "first_phonon_frequency",
-            ),
-        ),
-        _block(
-            "Shear modulus of single directions",
-            "shear_modulus",
-            tables["shear_modulus"],
-            (
-                "ensemble",
-                "samples",
-                "draws",
-                "mean±",
-                "standard_deviation±",
-                "disorder_parameter±",
-                "skewness±",
-                "negative_fraction",
-            ),
-        ),
-        _block(
-            "Dipole stiffness",
-            "dipole_stiffness",
-            tables["dipole_stiffness"],
-            (
-                "ensemble",
-                "samples",
-                "dipoles",
-                "mean±",
-                "median",
-                "smallest",
-                "largest_residual",
-            ),
-        ),
-        _block(
-            "Exponents of the density of states",
-            "exponents",
-            tables["exponents"],
-            (
-                "ensemble",
-                "samples",
-                "window_upper",
-                "window_set_by",
-                "cutoff",
-                "plateau",
-                "modes",
-                "exponent±",
-                "goodness",
-                "verdict",
-                "modes_needed",
-                "samples_needed",
-            ),
-        ),
-        _block(
-            "Tails",
-            "tails",
-            tables["tails"],
-            (
-                "ensemble",
-                "quantity",
-                "law",
-                "threshold",
-                "values",
-                "exponent±",
-                "expected",
-                "verdict",
-                "samples_needed",
-            ),
-        ),
-        _block(
-            "Dependence on the number of particles",
-            "size_scaling",
-            tables["size_scaling"],
-            (
-                "group",
-                "quantity",
-                "sizes",
-                "values",
-                "errors",
-                "counts",
-                "window_upper",
-                "slope±",
-                "verdict",
-            ),
-        ),
-    ]
-
-
-def _block(
-    title: str, table: str, rows: Iterable[dict[str, Any]], names: Sequence[str]
-) -> dict[str, Any]:
-    """Choose columns of a table; a trailing ± joins a value with its error."""
-    units = {c.name: c.unit for c in TABLES[table].columns}
+def _block(block: Block, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return the cells of a block of the report."""
+    table = TABLES[block.table]
+    units = {c.name: c.unit for c in table.columns}
     columns = [
         {
             "label": words(n.rstrip("±")),
-            "unit": units[n.rstrip("±")] if units[n.rstrip("±")] not in ("1", "see law") else "",
+            "unit": units[n.rstrip("±")] if units[n.rstrip("±")] not in _UNITLESS else "",
         }
-        for n in names
+        for n in block.columns
     ]
     return {
-        "title": title,
-        "note": _pretty(f"{TABLES[table].rows[:1].upper()}{TABLES[table].rows[1:]}."),
+        "title": block.title,
+        "note": _pretty(f"{table.rows[:1].upper()}{table.rows[1:]}."),
         "columns": columns,
         "rows": [
             [
@@ -329,7 +229,7 @@ def _block(
                 else _verdict(r[n])
                 if n == "verdict"
                 else _cell(r[n])
-                for n in names
+                for n in block.columns
             ]
             for r in rows
         ],

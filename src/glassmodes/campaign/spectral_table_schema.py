@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from glassmodes.campaign.record_schema import WEIGHT
 from glassmodes.campaign.table_columns import (
     DENSITY_OF_STATES,
     DIMENSION,
@@ -27,8 +28,6 @@ from glassmodes.campaign.table_columns import (
     text,
 )
 
-WEIGHT = "energy^2/(mass length^2)"
-"""Of (Xi.psi)^2 with a mass-weighted mode psi; with unit masses a force squared."""
 WEIGHT_DENSITY = f"{WEIGHT}/frequency"
 
 _SYSTEM = text("system", "name of the protocol: which network or glass")
@@ -150,7 +149,7 @@ _ENSEMBLES = (
             number("moment_one", f"{WEIGHT} frequency^2", "Xi.H.Xi, extensive"),
             integer("products", "products of the moments of the spectra"),
             integer("steps", "Lanczos steps of the moduli, the largest of the strains"),
-            number("error", "1", "estimated error of the moduli / G_A, the largest"),
+            number("error", MODULUS, "estimated numerical error of the moduli, the largest"),
         ),
         one_of("spectra", "viscoelasticity"),
     ),
@@ -201,8 +200,8 @@ _CURVES = (
             number("cubic_loss_exponent", "1", "d ln G'' / d ln W of the cubic form"),
             flag(
                 "inside_window",
-                "between w_min^2/nu and w_D^2/nu, where finite samples are not trivially linear; "
-                "w_min is the estimate 2 pi sqrt(G/rho) / L of the softest vibration",
+                "between w_min^2/nu and w_D^2/nu: below, every finite sample is trivially linear; "
+                "w_min = 2 pi sqrt(G/rho) / L, the first transverse phonon of the mean G",
             ),
         ),
         one_of("viscoelasticity"),
@@ -289,7 +288,7 @@ _FITS = (
             *estimate(
                 "deviation",
                 "1",
-                "rms over the window of D Gamma minus the form with w_D, over the rms of D Gamma",
+                "rms over the window of D Gamma minus the form with w_D, over the rms of the form",
             ),
             *estimate("fitted_edge", FREQUENCY, "w_D by least squares, C fixed by the sum rule"),
             *estimate("deviation_fitted", "1", "deviation with the fitted edge"),
@@ -320,14 +319,27 @@ _FITS = (
             SAMPLES,
             text(
                 "quantity",
-                "`loss_low` and `loss_high` (G'' against W), `decay` (G(t) - G) and `modulus` "
-                "(G(t)) against t, `correlator` and `density` against w",
+                "`loss_low` and `loss_high` (G'' against W); `decay` (G(t) - G), `decay_late` (the "
+                "same beyond the first phonon) and `modulus` (G(t)) against t; `density`, "
+                "`correlator` and `density_times_correlator` against w",
             ),
             number("window_low", "see quantity", "lower end of the window"),
             number("window_high", "see quantity", "upper end of the window"),
             number("decades", "1", "decades between them"),
             *estimate("exponent", "1", "slope of the logarithms; empty if not resolved"),
+            number("smallest_local", "1", "smallest local exponent in the window"),
+            number("largest_local", "1", "largest local exponent in the window"),
+            number("cubic_exponent", "1", "slope of the cubic form in the same window"),
             number("expected", "1", "exponent that theory or the paper gives; empty if none"),
+            number("law_low", "1", "smallest local exponent that counts as the law"),
+            number("law_high", "1", "largest local exponent that counts as the law"),
+            *estimate(
+                "law_decades",
+                "1",
+                "decades over which the local exponent stays between them without a break, "
+                "anywhere between w_min and w_D",
+            ),
+            number("cubic_law_decades", "1", "the same for the cubic form"),
             VERDICT,
             NEEDED,
         ),
@@ -339,8 +351,15 @@ _FITS = (
         "one row per state point, quantity and normalisation: which one collapses the systems",
         (
             text("label", "coordination of the state point, such as `Z = 7`"),
-            text("quantity", "`density_times_correlator`, `loss_modulus` or `decay`"),
-            text("normalisation", "what the curves are divided by"),
+            text(
+                "quantity",
+                "`density_times_correlator`, `storage_modulus`, `loss_modulus` or `decay`",
+            ),
+            text(
+                "normalisation",
+                "what the curves are divided by: `none`, `<|Xi|^2>`, `<|Xi|^2> / rho` (the paper), "
+                "`rho <|Xi|^2>` (sum rule of G*), `N <|Xi|^2> / n` (sum rule of D Gamma)",
+            ),
             text("ensembles", "ensembles compared, separated by spaces"),
             integer("systems", "number of systems compared"),
             number("window_low", "see quantity", "lower end of the window"),

@@ -160,8 +160,8 @@ def column(rows: Iterable[Row], name: str) -> NDArray[np.float64]:
     return np.array([math.nan if r[name] is None else r[name] for r in rows], dtype=np.float64)
 
 
-def write_units(results: str | Path) -> Path:
-    """Write ``tables/units.csv``: table, column, unit, description."""
+def write_units(results: str | Path, names: Iterable[str]) -> Path:
+    """Write ``tables/units.csv`` for the tables `names`: table, column, unit, description."""
     path = Path(results) / "tables" / "units.csv"
     with replacing(path) as temporary:
         with open(temporary, "w", encoding="utf-8", newline="") as file:
@@ -169,5 +169,5 @@ def write_units(results: str | Path) -> Path:
                 file, ["table", "column", "unit", "description"], lineterminator="\n"
             )
             writer.writeheader()
-            writer.writerows(units_rows())
+            writer.writerows(units_rows(names))
     return path

@@ -7,6 +7,8 @@ the documentation page.  The tables of spectral functions are in `spectral_table
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from glassmodes.campaign.spectral_table_schema import SPECTRAL_TABLES
 from glassmodes.campaign.table_columns import (
     DENSITY_OF_STATES,
@@ -88,7 +90,7 @@ _TABLES = (
             SAMPLE,
             text("batch", "batch the sample belongs to"),
             text("status", "`ok` or `refused`"),
-            text("refused_by", "stage that refused it: prepare, modes, moduli or dipoles"),
+            text("refused_by", "stage that refused it: prepare or an analysis"),
             text("reason", "why it was refused, in one word"),
             text("message", "why it was refused, in one line"),
             Column("seed", "text", "", "seed of the sample"),
@@ -472,11 +474,11 @@ _COMPARISON = TableSchema(
 TABLES: dict[str, TableSchema] = {t.name: t for t in (*_TABLES, *SPECTRAL_TABLES, _COMPARISON)}
 
 
-def units_rows() -> list[dict[str, str]]:
-    """Return the rows of ``units.csv``: table, column, unit, description."""
+def units_rows(names: Iterable[str]) -> list[dict[str, str]]:
+    """Return the rows of ``units.csv`` for some tables: table, column, unit, description."""
     return [
         {"table": t.name, "column": c.name, "unit": c.unit, "description": c.description}
-        for t in TABLES.values()
+        for t in (TABLES[name] for name in names)
         for c in t.columns
     ]
 

@@ -1,7 +1,8 @@
 """The stage ``tables``: result files of all batches become the tables of the campaign.
 
 Small tables hold one row per sample, bin or ensemble; modes and dipoles are streamed
-batch by batch into Parquet.  Nothing is recomputed: only counted, averaged, resampled.
+batch by batch into Parquet, curves of spectra ensemble by ensemble.  Nothing is
+recomputed: only counted, averaged, resampled.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from glassmodes.campaign import mode_tables, modulus_tables
+from glassmodes.campaign import mode_tables, modulus_tables, spectral_tables
 from glassmodes.campaign.config import CampaignConfig
 from glassmodes.campaign.ensemble_source import PREPARE, Block, EnsembleSource, ensemble_sources
 from glassmodes.campaign.long_tables import LongTableWriter
+from glassmodes.campaign.products import tables_of
 from glassmodes.campaign.settings import StatisticsSettings
 from glassmodes.campaign.table_files import (
     TableWriter,
@@ -25,23 +27,6 @@ from glassmodes.campaign.table_files import (
     write_units,
 )
 from glassmodes.campaign.table_schema import TABLES
-
-SMALL_TABLES = (
-    "ensembles",
-    "samples",
-    "mode_solves",
-    "density_of_states",
-    "cumulative",
-    "participation",
-    "moduli",
-    "moduli_by_direction",
-    "moduli_means",
-    "shear_modulus",
-    "shear_modulus_distribution",
-    "dipole_stiffness",
-    "dipole_stiffness_distribution",
-)
-LONG_TABLES = ("modes", "dipoles")
 
 _EVIDENCE = [
     c.name
@@ -52,7 +37,7 @@ _EVIDENCE = [
 
 
 def write_tables(config: CampaignConfig) -> None:
-    """Write every table of the stage, all or none of each.
+    """Write every table that the campaign has, all or none of each.
 
     Raises
     ------
@@ -60,15 +45,16 @@ def write_tables(config: CampaignConfig) -> None:
         If a batch of the manifest has no result file.
     """
     results, settings = config.results, StatisticsSettings.of(config)
+    names = [name for name in tables_of(config, "tables/") if name != "comparison"]
     with ExitStack() as stack:
-        writers: dict[str, Any] = {
-            name: stack.enter_context(TableWriter(results, name)) for name in SMALL_TABLES
-        }
-        for name in LONG_TABLES:
-            writers[name] = stack.enter_context(LongTableWriter(results, name))
+        writers: dict[str, Any] = {}
+        for name in names:
+            is_long = TABLES[name].path.endswith(".parquet")
+            writer = (LongTableWriter if is_long else TableWriter)(results, name)
+            writers[name] = stack.enter_context(writer)
         for source in ensemble_sources(config):
             _write_ensemble(source, settings, writers)
-    write_units(results)
+    write_units(results, tables_of(config))
 
 
 def _write_ensemble(
@@ -78,26 +64,17 @@ def _write_ensemble(
     status = _write_samples(source, writers["samples"])
     moduli = modulus_tables.read_moduli(source)
     debye, phonon = modulus_tables.ensemble_debye(source, moduli, options)
-    _write_all(writers["moduli"], modulus_tables.moduli_rows(source, moduli))
-    _write_all(writers["moduli_by_direction"], modulus_tables.direction_rows(source, moduli))
-    _write_all(writers["moduli_means"], modulus_tables.mean_rows(source, moduli, options))
-    _write_one(writers["shear_modulus"], modulus_tables.shear_row(source, moduli, options))
-    _write_all(
-        writers["shear_modulus_distribution"],
-        modulus_tables.shear_distribution_rows(source, moduli, options),
-    )
+    if "moduli" in source.analyses:
+        _write_moduli(source, moduli, options, writers)
     scan = mode_tables.scan_modes(source)
     if scan.samples:
         _write_modes(
             source, scan, np.nan if debye is None else float(debye.value), settings, writers
         )
     dipoles = modulus_tables.read_dipoles(source)
-    _write_all(writers["dipoles"], modulus_tables.dipole_columns(source))
-    _write_one(writers["dipole_stiffness"], modulus_tables.dipole_row(source, dipoles, options))
-    _write_all(
-        writers["dipole_stiffness_distribution"],
-        modulus_tables.dipole_distribution_rows(source, dipoles, options),
-    )
+    if "dipoles" in source.analyses:
+        _write_dipoles(source, dipoles, options, writers)
+    _write_spectral(source, options, writers)
     density = moduli.scalars["mass_density"]
     writers["ensembles"].write(
         {
@@ -129,6 +106,63 @@ def _write_ensemble(
             "first_phonon_frequency": phonon,
         }
     )
+
+
+def _write_moduli(
+    source: EnsembleSource,
+    moduli: modulus_tables.Moduli,
+    options: dict[str, Any],
+    writers: dict[str, Any],
+) -> None:
+    _write_all(writers["moduli"], modulus_tables.moduli_rows(source, moduli))
+    _write_all(writers["moduli_by_direction"], modulus_tables.direction_rows(source, moduli))
+    _write_all(writers["moduli_means"], modulus_tables.mean_rows(source, moduli, options))
+    _write_one(writers["shear_modulus"], modulus_tables.shear_row(source, moduli, options))
+    _write_all(
+        writers["shear_modulus_distribution"],
+        modulus_tables.shear_distribution_rows(source, moduli, options),
+    )
+
+
+def _write_dipoles(
+    source: EnsembleSource,
+    dipoles: modulus_tables.Dipoles,
+    options: dict[str, Any],
+    writers: dict[str, Any],
+) -> None:
+    _write_all(writers["dipoles"], modulus_tables.dipole_columns(source))
+    _write_one(writers["dipole_stiffness"], modulus_tables.dipole_row(source, dipoles, options))
+    _write_all(
+        writers["dipole_stiffness_distribution"],
+        modulus_tables.dipole_distribution_rows(source, dipoles, options),
+    )
+
+
+def _write_spectral(
+    source: EnsembleSource, options: dict[str, Any], writers: dict[str, Any]
+) -> None:
+    """Write the tables of spectra and viscoelasticity, and of networks with or without them."""
+    network = source.stiffness is not None
+    measured = {"spectra", "viscoelasticity"} & set(source.analyses)
+    if not (network or measured):
+        return
+    gathered = spectral_tables.read_spectral(source)
+    if network:
+        writers["networks"].write(spectral_tables.network_row(gathered, options))
+    if not gathered.samples:
+        return
+    _write_all(writers["spectral_samples"], spectral_tables.sample_rows(gathered))
+    writers["spectral_ensembles"].write(spectral_tables.ensemble_row(gathered, options))
+    if gathered.spectra.samples:
+        _write_all(writers["spectral_densities"], spectral_tables.density_rows(gathered, options))
+        writers["sample_spectra"].write(spectral_tables.spectrum_columns(gathered))
+    if gathered.viscoelasticity.samples:
+        _write_all(
+            writers["oscillatory_moduli"], spectral_tables.oscillation_rows(gathered, options)
+        )
+        _write_all(writers["relaxation"], spectral_tables.relaxation_rows(gathered, options))
+        writers["sample_oscillations"].write(spectral_tables.oscillation_columns(gathered))
+        writers["sample_relaxations"].write(spectral_tables.relaxation_columns(gathered))
 
 
 def _write_modes(

@@ -12,6 +12,8 @@ STAGE_VERSIONS: dict[str, int] = {
     "modes": 1,
     "moduli": 1,
     "dipoles": 1,
+    "spectra": 1,
+    "viscoelasticity": 1,
     "tables": 1,
     "fits": 1,
     "figures": 1,
