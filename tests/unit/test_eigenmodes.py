@@ -37,6 +37,20 @@ def test_the_bound_is_above_the_spectrum_and_close(network, spectrum):
     assert bound.estimate <= spectrum[-1] * (1 + EXACT)
 
 
+def test_the_bound_holds_for_one_stiff_place_in_a_large_system(comm_self):
+    """A chain of unit springs, band [0, 4], with one of stiffness k has a mode 4k^2 / (2k - 1)."""
+    n, k = 20_000, 1.3
+    springs = np.ones(n)
+    springs[n // 2] = k
+    left = np.arange(n)
+    right = (left + 1) % n
+    coupling = sp.coo_matrix((springs, (left, right)), shape=(n, n)).tocsr()
+    chain = sp.diags(springs + np.roll(springs, 1)) - coupling - coupling.T
+    exact = 4 * k**2 / (2 * k - 1)
+    bound = spectral_bound(MatrixOperator(comm_self, chain))
+    assert exact <= bound.upper < 1.05 * exact
+
+
 def test_the_filter_is_the_chebyshev_polynomial(network, spectrum):
     low, high = spectrum[40], spectral_bound(network).upper
     polynomial = ChebyshevFilter(network, low, high, 12, 8)
