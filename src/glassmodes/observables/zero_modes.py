@@ -1,0 +1,108 @@
+"""How many zero modes a sample has, and with what certainty.
+
+A stable glass has its translations and whatever a particle without contacts adds.  An
+unstressed network of springs may have thousands of floppy modes: its forces never meet them,
+but a density of states must leave them out.  They are counted, not computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from glassmodes.observables.stability import require_stable
+from glassmodes.spectra.factorisations import count_below
+from glassmodes.spectra.operators import BlockOperator
+
+if TYPE_CHECKING:
+    from glassmodes.observables.harmonic import HarmonicSystem
+    from glassmodes.spectra.kernel_polynomial import DensityOfStates
+
+FACTOR_ROWS = 400_000
+"""Rows up to which an L D L^T factor of a sparse network is worth its memory (about 12 GB)."""
+
+_ZERO = 1e-10  # of the mean diagonal: above the round-off of a zero, below any real stiffness
+
+TRANSLATIONS = "translations"
+INERTIA = "inertia"
+ESTIMATE = "kernel polynomial"
+
+
+@dataclass(frozen=True)
+class ZeroModes:
+    """The number of null vectors, those known beforehand included.
+
+    Attributes
+    ----------
+    count : int
+    error : float
+        Standard error of the count; 0 for a count that is exact.
+    method : str
+        "translations" (all null vectors are known), "inertia" (of a factor at an edge above
+        zero) or "kernel polynomial" (the weight at zero of random vectors).
+    """
+
+    count: int
+    error: float
+    method: str
+
+    @property
+    def exact(self) -> bool:
+        return self.method != ESTIMATE
+
+
+def count_zero_modes(system: HarmonicSystem, limit_rows: int = FACTOR_ROWS) -> ZeroModes | None:
+    """Count the zero modes of a sample, or return None where only an estimate is affordable.
+
+    Parameters
+    ----------
+    system
+        Sample at a minimum.
+    limit_rows
+        Rows of the Hessian beyond which a network is not factorised.
+
+    Raises
+    ------
+    SampleError
+        ``"not_at_minimum"`` or ``"saddle"``.
+
+    Notes
+    -----
+    Collective.  One factorisation for networks, half a minute at 150,000 rows; the lowest mode
+    for other samples.
+    """
+    require_stable(system)
+    if not system.interactions.unstressed:
+        return ZeroModes(system.operator.nullity, 0.0, TRANSLATIONS)
+    return count_null_vectors(system.operator, limit_rows)
+
+
+def count_null_vectors(operator: BlockOperator, limit_rows: int = FACTOR_ROWS) -> ZeroModes | None:
+    """Count the null vectors of a positive semi-definite operator by inertia.
+
+    None beyond `limit_rows`.  Collective.
+    """
+    if operator.n > limit_rows:
+        return None
+    count, _ = count_below(operator, _ZERO * mean_diagonal(operator))
+    return ZeroModes(count, 0.0, INERTIA)
+
+
+def count_negative(operator: BlockOperator) -> int:
+    """Count the eigenvalues below round-off of zero by inertia.  Collective."""
+    count, _ = count_below(operator, -_ZERO * mean_diagonal(operator))
+    return count
+
+
+def estimated(states: DensityOfStates) -> ZeroModes:
+    """Return the count that a density of states found by itself, with its error."""
+    return ZeroModes(states.zero_modes, states.zero_weight_error, ESTIMATE)
+
+
+def mean_diagonal(operator: BlockOperator) -> float:
+    """Return trace(A)/n.  Collective."""
+    rows = operator.local_rows()
+    own = rows[:, operator.first_row : operator.first_row + operator.n_local]
+    return float(operator.reduce(np.array(own.diagonal().sum()))) / operator.n
