@@ -1,7 +1,8 @@
 """Estimates of time and memory per sample, for resources of jobs and for progress.
 
 Simple laws in N, d and the number of modes; the prefactors were measured on one core with
-the binary inverse power law at N = 400 to 2,000 in 2D, 3D and 4D.
+the binary inverse power law at N = 400 to 2,000 in 2D, 3D and 4D, and with networks of
+coordination 6 to 7 at N = 50,000.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from glassmodes.campaign.config import CampaignConfig, Cooling, Liquid
+from glassmodes.campaign.config import CampaignConfig, Cooling, Liquid, Network, RandomNetwork
 from glassmodes.campaign.manifest import Batch
 
 _NEIGHBOURS = {2: 0.4, 3: 1.0, 4: 2.1}
@@ -17,6 +18,13 @@ _NEIGHBOURS = {2: 0.4, 3: 1.0, 4: 2.1}
 
 _SECONDS_PER_STEP = 1.0e-7  # molecular dynamics, per particle and step
 _MINIMISATION_STEPS = 3000  # what a minimisation costs, in steps of molecular dynamics
+_LATTICE_SECONDS = 2.5e-5  # building, cutting and measuring a network, per particle
+_PRODUCT_SECONDS = {"glass": 1.0e-8, "network": 4.0e-9}  # Hessian with a vector, per particle
+_BAND_EDGE = {"glass": 60.0, "network": 2.7}  # highest frequency, in units of the models
+_LANCZOS_STEPS = {"glass": 600.0, "network": 3000.0}  # of the moduli, at N = 50,000
+_INERTIA_SECONDS = 30.0  # count of the zero modes of a network, at N = 50,000
+_INERTIA_MB = 2000.0
+_INERTIA_ROWS = 400_000  # beyond, the number is estimated
 _BASE_MB = 400.0  # the interpreter with its libraries
 _MARGIN = 3.0  # slow nodes, shared memory bandwidth, hard samples
 _START_S = 120.0  # queue scripts, file systems and imports of a job
@@ -26,6 +34,8 @@ def preparation_seconds(config: CampaignConfig, ensemble: str) -> float:
     """Estimate the seconds that one core needs to prepare one sample."""
     settings = config.ensembles[ensemble]
     protocol = settings.protocol
+    if isinstance(protocol, Network):
+        return settings.particles * (_LATTICE_SECONDS + _parent_seconds(protocol))
     steps = float(_MINIMISATION_STEPS)
     if isinstance(protocol, Liquid):
         steps += protocol.equilibration_time / protocol.step_at(protocol.temperature)
@@ -33,6 +43,14 @@ def preparation_seconds(config: CampaignConfig, ensemble: str) -> float:
         time = (protocol.temperature - protocol.final_temperature) / protocol.rate
         steps += time / protocol.step_at(protocol.final_temperature)
     return steps * settings.particles * _SECONDS_PER_STEP * _neighbours(config, ensemble)
+
+
+def _parent_seconds(protocol: Network) -> float:
+    """Return the seconds per particle that the glass before a random network takes."""
+    if not isinstance(protocol, RandomNetwork):
+        return 0.0
+    steps = protocol.equilibration_time / protocol.time_step
+    return (steps + 0.1 * _MINIMISATION_STEPS) * 10 * _SECONDS_PER_STEP
 
 
 def analysis_seconds(config: CampaignConfig, ensemble: str) -> float:
@@ -47,7 +65,37 @@ def analysis_seconds(config: CampaignConfig, ensemble: str) -> float:
     if "moduli" in wanted or "dipoles" in wanted:
         columns = 6 + (_count_of_dipoles(config, ensemble) if "dipoles" in wanted else 0)
         seconds += factor + columns * 8e-3 * (n / 8000) ** (2 * (d - 1) / d)
+    return seconds + _spectral_seconds(config, ensemble)
+
+
+def _spectral_seconds(config: CampaignConfig, ensemble: str) -> float:
+    """Estimate the seconds of spectra and viscoelasticity: products, and a count of zero modes."""
+    settings, wanted = config.ensembles[ensemble], config.analyses_of(ensemble)
+    n, d = settings.particles, _dimension(config, ensemble)
+    kind = "network" if isinstance(settings.protocol, Network) else "glass"
+    product = _PRODUCT_SECONDS[kind] * n * (1.0 if kind == "network" else _NEIGHBOURS[d])
+    steps = _LANCZOS_STEPS[kind] * (n / 50_000) ** (1 / d)
+    seconds = 0.0
+    for name in ("spectra", "viscoelasticity"):
+        if name not in wanted:
+            continue
+        chosen: Any = config.settings_of(ensemble, name)
+        columns = len(chosen.strains or range(d * (d - 1) // 2))
+        seconds += steps * columns * product
+        if name == "spectra":
+            products = 1.9 * _BAND_EDGE[kind] / chosen.resolution
+            seconds += products * (chosen.vectors + columns) * product
+    if _counts_zero_modes(config, ensemble):
+        seconds += _INERTIA_SECONDS * (n / 50_000) ** (3 * (d - 1) / d)
     return seconds
+
+
+def _counts_zero_modes(config: CampaignConfig, ensemble: str) -> bool:
+    """Tell whether the floppy modes of a network are counted by a factor."""
+    settings = config.ensembles[ensemble]
+    rows = settings.particles * _dimension(config, ensemble)
+    is_network = isinstance(settings.protocol, Network)
+    return is_network and "spectra" in config.analyses_of(ensemble) and rows <= _INERTIA_ROWS
 
 
 def job_minutes(config: CampaignConfig, batch_size: int, ensemble: str, stage: str) -> int:
@@ -61,13 +109,17 @@ def job_megabytes(config: CampaignConfig, ensemble: str, stage: str) -> int:
     """Return the memory to ask for, in MB, for one rank that has a whole sample to itself."""
     settings = config.ensembles[ensemble]
     n, d = settings.particles, _dimension(config, ensemble)
-    pairs = 60 * n * _NEIGHBOURS[d]
+    pairs = n * (6 if isinstance(settings.protocol, Network) else 60 * _NEIGHBOURS[d])
     needed = pairs * 8 * 40 + settings.batch_size * n * d * 8 * 6
     if stage == "analyse":
-        rows = d * n
-        factor = 33e6 * _NEIGHBOURS[d] ** 2 * (n / 8000) ** (2 * (d - 1) / d)
-        needed += 2 * 8 * min(factor, rows * (rows + 1) / 2)
-        needed += 8 * rows * (4 * mode_count(config, ensemble) + 64)
+        rows, wanted = d * n, config.analyses_of(ensemble)
+        if {"modes", "moduli", "dipoles"} & set(wanted):
+            factor = 33e6 * _NEIGHBOURS[d] ** 2 * (n / 8000) ** (2 * (d - 1) / d)
+            needed += 2 * 8 * min(factor, rows * (rows + 1) / 2)
+        elif _counts_zero_modes(config, ensemble):
+            needed += 1e6 * _INERTIA_MB * (n / 50_000) ** (2 * (d - 1) / d)
+        columns = 4 * mode_count(config, ensemble) if "modes" in wanted else 0
+        needed += 8 * rows * (columns + 64)
     return math.ceil((_BASE_MB + 1.5 * needed / 1e6) / 50) * 50
 
 

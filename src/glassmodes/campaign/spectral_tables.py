@@ -177,7 +177,7 @@ def _identity(gathered: SpectralSource) -> dict[str, Any]:
         "title": source.title,
         "group": source.group,
         "system": source.protocol,
-        "coordination_asked": source.coordination,
+        "coordination_asked": source.coordination_asked,
         "dimension": source.dimension,
         "particles": source.particles,
         "density": source.density,
