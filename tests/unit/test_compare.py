@@ -1,20 +1,20 @@
-"""Verdicts of the comparison: what each rule must say for measurements made up to test it."""
+"""Verdicts on the thesis: what each rule must say for measurements made up to test it."""
 
 import math
 
 import pytest
 
-from glassmodes.campaign.compare import (
+from glassmodes.campaign.compare_soft_excitations import comparison_rows
+from glassmodes.campaign.compare_verdicts import (
     AGREE,
     CONTRADICTION,
     DIFFERENT_PROTOCOL,
     DISAGREE,
     NOT_RESOLVED,
     VERDICTS,
-    comparison_rows,
     judge,
 )
-from glassmodes.campaign.paper_values import PAPER_VALUES, QUENCH, SLOW_COOLING
+from glassmodes.campaign.paper_values_soft_excitations import PAPER_VALUES, QUENCH, SLOW_COOLING
 from glassmodes.campaign.table_schema import TABLES
 
 

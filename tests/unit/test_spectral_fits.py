@@ -4,19 +4,19 @@ import math
 
 import numpy as np
 import pytest
+from cubic_samples import DAMPING, EDGE, PARTICLES, STATIC, source
 
 from glassmodes.campaign.collapse_fits import NONE, PAPER_FACTOR, PER_MODE, SUM_RULE, collapse_rows
 from glassmodes.campaign.spectral_curves import (
     ABOVE_PHONON,
     BEFORE_PHONON,
     BELOW_EDGE,
-    Curves,
     Regimes,
     first_phonon,
     near_isostatic,
     state_label,
 )
-from glassmodes.campaign.spectral_fits import Source, cubic_row, exponent_rows
+from glassmodes.campaign.spectral_fits import cubic_row, exponent_rows
 from glassmodes.campaign.table_schema import TABLES
 from glassmodes.observables.cubic_form import CubicForm, deviation
 from glassmodes.observables.cubic_form import fit_edge as fit_edge_by_scipy
@@ -24,66 +24,6 @@ from glassmodes.statistics.collapse import collapse_spread, logarithmic_spread
 from glassmodes.statistics.local_exponents import decades_of_law, fit_window, local_exponents
 
 OPTIONS = {"resamples": 200, "confidence": 0.95, "seed": 3}
-EDGE, FORCES, DAMPING, STATIC = 2.5, 0.27, 1e4, 0.012
-PARTICLES = 48668
-SAMPLES = 4
-
-
-def source(density=1.4, coordination=6.1, system="lattice", spread=0.01, edge=EDGE, seed=1):
-    """Samples whose spectral function is the cubic form, with noise of the weight."""
-    rng = np.random.default_rng(seed)
-    n = 3.0 * PARTICLES - 3.0
-    weight = FORCES * (1.0 + spread * rng.normal(size=SAMPLES)) * PARTICLES / n
-    w, omega = np.linspace(0, 2.8, 281), np.geomspace(1e-9, 1e3, 121)
-    t = np.geomspace(1.0, 1e11, 111)
-    affine = STATIC + 6 * FORCES * density / edge**2
-    forms = [CubicForm(edge, a, PARTICLES / density / n, affine) for a in weight]
-    response = np.array([f.complex_modulus(omega, DAMPING) for f in forms])
-    relaxation = np.array([f.relaxation(t, DAMPING) for f in forms])
-    static = np.array([f.static_modulus for f in forms])
-    row = {
-        "ensemble": system,
-        "title": "",
-        "group": "a group",
-        "system": system,
-        "coordination_asked": coordination,
-        "dimension": 3,
-        "particles": PARTICLES,
-        "density": density,
-        "samples": SAMPLES,
-        "resolution": 0.02,
-        "damping": DAMPING,
-        "max_frequency": edge,
-        "static_modulus": STATIC,
-    }
-    moments = {name: np.array([n * f.moment(k) for f in forms]) for name, k in MOMENTS.items()}
-    return Source(
-        row,
-        {
-            "max_frequency": np.full(SAMPLES, edge),
-            "vibrations": np.full(SAMPLES, n),
-            "number_density": np.full(SAMPLES, density),
-            "non_affine_force_squared_mean": weight * n / PARTICLES,
-            **moments,
-        },
-        Curves(
-            w,
-            {
-                "density": np.full((SAMPLES, w.size), 1.0 / edge),
-                "density_times_correlator": np.array([f.density(w) for f in forms]),
-            },
-        ),
-        Curves(omega, {"storage_modulus": response.real, "loss_modulus": response.imag}),
-        Curves(t, {"relaxation_modulus": relaxation, "decay": relaxation - static[:, None]}),
-        {
-            "cubic_form": forms[0].density(w),
-            "cubic_loss_modulus": response[0].imag,
-            "cubic_decay": relaxation[0] - static[0],
-        },
-    )
-
-
-MOMENTS = {"moment_minus_one": -1, "moment_zero": 0, "moment_one": 1}
 
 
 def by_quantity(rows):

@@ -72,8 +72,9 @@ def _window(quantity: str, members: Sequence[Source]) -> tuple[float, float]:
 
 def factors(source: Source, quantity: str) -> dict[str, NDArray[np.float64]]:
     """Return the factor of every sample under each normalisation, shape ``(S,)``."""
-    forces = source.scalars["non_affine_force_squared_mean"]
-    density = source.scalars["number_density"]
+    scalars = source.scalars_of(getattr(source, _QUANTITIES[quantity][0]))
+    forces = scalars["non_affine_force_squared_mean"]
+    density = np.full_like(forces, source.row["density"])
     result = {
         NONE: np.ones_like(forces),
         FORCES: forces,
@@ -81,7 +82,7 @@ def factors(source: Source, quantity: str) -> dict[str, NDArray[np.float64]]:
         SUM_RULE: forces * density,
     }
     if quantity == "density_times_correlator":
-        result[PER_MODE] = forces * source.row["particles"] / source.scalars["vibrations"]
+        result[PER_MODE] = forces * source.row["particles"] / scalars["vibrations"]
     return result
 
 

@@ -21,8 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassmodes.campaign.long_tables import read_modes, read_stiffness
-from glassmodes.campaign.paper_values import CUTOFF_PLACE, CUTOFF_RATIO, SHEAR_TAIL_EXPONENT
+from glassmodes.campaign.paper_values_soft_excitations import (
+    CUTOFF_PLACE,
+    CUTOFF_RATIO,
+    SHEAR_TAIL_EXPONENT,
+)
+from glassmodes.campaign.products import read_tables, tables_of
 from glassmodes.campaign.settings import StatisticsSettings
+from glassmodes.campaign.spectral_fits import NOT_RESOLVED, RESOLVED, write_spectral_fits
 from glassmodes.campaign.table_files import (
     column,
     estimate_cells,
@@ -43,7 +49,6 @@ from glassmodes.statistics.power_law import (
 from glassmodes.statistics.scaling import fit_scaling
 from glassmodes.statistics.tails import fit_upper_tail
 
-RESOLVED, NOT_RESOLVED = "resolved", "not resolved"
 LAW = 4.0
 """Exponent of the law whose window and resolution are judged."""
 
@@ -59,8 +64,8 @@ SHEAR_TAIL_SIGMAS = 2.0
 
 
 def write_fits(config) -> None:
-    """Write ``fits/*.csv`` from the tables of the campaign."""
-    results = config.results
+    """Write those of ``fits/*.csv`` that the campaign has, from its tables."""
+    results, there = config.results, set(tables_of(config))
     settings = StatisticsSettings.of(config)
     ensembles = read_table(results, "ensembles")
     exponents, scans = [], []
@@ -73,11 +78,15 @@ def write_fits(config) -> None:
         )
         exponents.append(row)
         scans.extend(scan)
-    write_table(results, "exponents", exponents)
-    write_table(results, "exponent_scan", scans)
-    write_table(results, "tails", tail_rows(results, ensembles, settings))
-    windows = {r["ensemble"]: r["window_upper"] for r in exponents}
-    write_table(results, "size_scaling", scaling_rows(results, ensembles, windows, settings))
+    if "exponents" in there:
+        write_table(results, "exponents", exponents)
+        write_table(results, "exponent_scan", scans)
+    if "tails" in there:
+        write_table(results, "tails", tail_rows(config, ensembles, settings))
+    if "size_scaling" in there:
+        windows = {r["ensemble"]: r["window_upper"] for r in exponents}
+        write_table(results, "size_scaling", scaling_rows(config, ensembles, windows, settings))
+    write_spectral_fits(config)
 
 
 def read_plateau(results, ensemble: dict[str, Any], settings: StatisticsSettings) -> Plateau:
@@ -194,18 +203,18 @@ def _scan_rows(
 
 
 def tail_rows(
-    results, ensembles: list[dict[str, Any]], settings: StatisticsSettings
+    config, ensembles: list[dict[str, Any]], settings: StatisticsSettings
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of `tails`: soft tails of the shear modulus and the dipole stiffness."""
     moduli = defaultdict(list)
-    for r in read_table(results, "moduli_by_direction"):
+    for r in read_tables(config, ["moduli_by_direction"])["moduli_by_direction"]:
         moduli[r["ensemble"]].append(r)
     for ensemble in ensembles:
         name = ensemble["ensemble"]
         if moduli[name]:
             yield _shear_tail(name, moduli[name], settings)
         if ensemble["samples_with_dipoles"]:
-            dipoles = read_stiffness(results, name)
+            dipoles = read_stiffness(config.results, name)
             if dipoles["stiffness"].size:
                 yield _dipole_tail(name, dipoles, ensemble["samples_with_dipoles"], settings)
 
@@ -272,7 +281,7 @@ def _tail_cells(
 
 
 def scaling_rows(
-    results,
+    config,
     ensembles: list[dict[str, Any]],
     windows: dict[str, float],
     settings: StatisticsSettings,
@@ -284,13 +293,13 @@ def scaling_rows(
     groups = defaultdict(list)
     for e in sorted(ensembles, key=lambda e: e["particles"]):
         groups[e["group"]].append(e)
-    shear = {r["ensemble"]: r for r in read_table(results, "shear_modulus")}
+    shear = {r["ensemble"]: r for r in read_tables(config, ["shear_modulus"])["shear_modulus"]}
     for group, members in groups.items():
         if len({e["particles"] for e in members}) < 2:
             continue
         if all(e["ensemble"] in windows for e in members):
             upper = min(windows[e["ensemble"]] for e in members)
-            yield _participation_scaling(results, group, members, upper, settings)
+            yield _participation_scaling(config.results, group, members, upper, settings)
         with_moduli = [shear[e["ensemble"]] for e in members if e["ensemble"] in shear]
         if len({r["particles"] for r in with_moduli}) >= 2:
             for quantity, name in (

@@ -47,10 +47,11 @@ NEAR_ISOSTATIC = 0.15
 
 @dataclass(frozen=True)
 class Curves:
-    """Curves of one ensemble: `grid` ``(F,)`` and by name arrays ``(S, F)``."""
+    """Curves of one ensemble: `grid` ``(F,)``, arrays ``(S, F)`` by name, numbers of `samples`."""
 
     grid: NDArray[np.float64]
     values: dict[str, NDArray[np.float64]]
+    samples: NDArray[np.int64]
 
     def __getitem__(self, name: str) -> NDArray[np.float64]:
         return self.values[name]
@@ -70,7 +71,8 @@ def read_curves(results: str | Path, table: str, ensemble: str, argument: str) -
     data = pq.read_table(path, filters=[("ensemble", "=", ensemble)])
     if data.num_rows == 0:
         return None
-    samples = np.unique(data.column("sample").to_numpy()).size
+    numbers = data.column("sample").to_numpy()
+    samples = np.unique(numbers).size
     columns = {
         name: data.column(name).to_numpy().astype(np.float64)
         for name in data.column_names
@@ -80,7 +82,7 @@ def read_curves(results: str | Path, table: str, ensemble: str, argument: str) -
     if grids.size % samples or np.ptp(grids.reshape(samples, -1), axis=0).any():
         raise InputError(f"{path}: the samples of {ensemble} do not share one grid")
     shaped = {name: c.reshape(samples, -1) for name, c in columns.items()}
-    return Curves(grids.reshape(samples, -1)[0], shaped)
+    return Curves(grids.reshape(samples, -1)[0], shaped, numbers.reshape(samples, -1)[:, 0])
 
 
 @dataclass(frozen=True)

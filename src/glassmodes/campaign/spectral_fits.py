@@ -78,9 +78,14 @@ def write_spectral_fits(config) -> None:
 
 @dataclass(frozen=True)
 class Source:
-    """One ensemble: its row of `spectral_ensembles`, sample scalars, curves and cubic forms."""
+    """One ensemble: its row of `spectral_ensembles`, sample scalars, curves and cubic forms.
+
+    `scalars` holds one number per entry of `samples`; a sample that one analysis refused is
+    missing in the curves of that analysis.
+    """
 
     row: dict[str, Any]
+    samples: NDArray[np.int64]
     scalars: dict[str, NDArray[np.float64]]
     spectra: Curves | None
     oscillations: Curves | None
@@ -90,6 +95,11 @@ class Source:
     @property
     def regimes(self) -> Regimes:
         return Regimes.of(self.row)
+
+    def scalars_of(self, curves: Curves) -> dict[str, NDArray[np.float64]]:
+        """Return the scalars of the samples that `curves` has, in its order."""
+        places = np.searchsorted(self.samples, curves.samples)
+        return {name: values[places] for name, values in self.scalars.items()}
 
     @classmethod
     def read(cls, results, row: dict[str, Any], there: set[str]) -> Source:
@@ -119,6 +129,7 @@ class Source:
                 cubic.update({c: column(rows, c) for c in names})
         return cls(
             row,
+            np.array([r["sample"] for r in samples], dtype=np.int64),
             scalars,
             curves("sample_spectra", "frequency"),
             curves("sample_oscillations", "frequency"),
@@ -284,7 +295,7 @@ def _law_cells(law: Law, options: dict[str, Any]) -> dict[str, Any]:
 
 def cubic_row(source: Source, options: dict[str, Any]) -> dict[str, Any]:
     """Return the row of `cubic_forms` of one ensemble."""
-    curves, scalars = source.spectra, source.scalars
+    curves, scalars = source.spectra, source.scalars_of(source.spectra)
     product = curves["density_times_correlator"]
     window = source.regimes.spectrum_start(), float(np.mean(scalars["max_frequency"]))
     inside = (curves.grid >= window[0]) & (curves.grid <= window[1])

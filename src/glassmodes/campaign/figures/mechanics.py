@@ -29,7 +29,7 @@ from glassmodes.campaign.figures.style import (
     panels,
     say_empty,
 )
-from glassmodes.campaign.paper_values import PAPER_VALUES
+from glassmodes.campaign.paper_values_soft_excitations import PAPER_VALUES
 from glassmodes.campaign.table_files import column, read_table
 
 

@@ -1,0 +1,397 @@
+"""The comparison with the paper on viscoelastic lattices, claim by claim.
+
+Every state point of the paper (system and coordination) is judged by its largest samples;
+what other sizes give stands in the explanation.  Exponents are read from the true spectral
+function in the windows of `spectral_curves`, and from the paper's cubic form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from glassmodes.campaign import paper_values_viscoelastic_lattices as paper
+from glassmodes.campaign.collapse_fits import PAPER_FACTOR
+from glassmodes.campaign.compare_verdicts import (
+    AGREE,
+    CONTRADICTION,
+    DISAGREE,
+    NOT_RESOLVED,
+    judge,
+)
+from glassmodes.campaign.paper_values_viscoelastic_lattices import Claim
+from glassmodes.campaign.spectral_curves import near_isostatic, state_label
+from glassmodes.statistics.bootstrap import samples_needed
+
+Row = dict[str, Any]
+Tables = Mapping[str, list[Row]]
+
+TABLES = (
+    "ensembles",
+    "networks",
+    "spectral_ensembles",
+    "cubic_forms",
+    "response_exponents",
+    "collapse",
+    "oscillatory_moduli",
+    "relaxation",
+)
+"""Tables that the rows are made of."""
+
+NEEDED = ("response_exponents",)
+"""Without one of them there is nothing to compare."""
+
+PAPER_DIMENSION = 3
+
+
+def comparison_rows(tables: Tables) -> Iterator[Row]:
+    """Yield the rows of `comparison`: state points, collapse, closed forms, glasses."""
+    ensembles = tables["spectral_ensembles"]
+    for ensemble in largest_of_each_state(ensembles):
+        if ensemble["dimension"] == PAPER_DIMENSION:
+            yield from _state_rows(ensemble, tables)
+    if any(e["dimension"] == PAPER_DIMENSION for e in ensembles):
+        for row in tables["collapse"]:
+            yield from _collapse_row(row, tables)
+    for network in tables["networks"]:
+        yield from _closed_form_rows(network, tables)
+    for ensemble in ensembles:
+        if not state_label(ensemble):
+            yield from _glass_rows(ensemble, tables)
+
+
+def largest_of_each_state(ensembles: list[Row]) -> list[Row]:
+    """Return the network ensembles with the most particles, one per system and label."""
+    largest: dict[tuple[str, str], Row] = {}
+    for e in ensembles:
+        key = e["system"], state_label(e)
+        if key[1] and (key not in largest or e["particles"] > largest[key]["particles"]):
+            largest[key] = e
+    return list(largest.values())
+
+
+def _row(claim: Claim, ensemble: Row, tables: Tables, source: str = paper.PAPER) -> Row:
+    details = _by_ensemble(tables["ensembles"], ensemble["ensemble"])
+    return {
+        "paper": source,
+        "quantity": claim.quantity,
+        "dimension": ensemble["dimension"],
+        "ensemble": ensemble["ensemble"],
+        "particles": ensemble["particles"],
+        "protocol": details["protocol_details"] if details else "",
+        "paper_says": claim.says,
+        "paper_value": claim.value,
+        "tolerance": claim.tolerance,
+        "paper_protocol": paper.PAPER_PROTOCOL if source == paper.PAPER else "",
+        "place": claim.place,
+        "measured": None,
+        "measured_error": None,
+        "unit": claim.unit,
+        "verdict": NOT_RESOLVED,
+        "samples_needed": None,
+        "explanation": "not measured",
+    }
+
+
+def _by_ensemble(rows: list[Row], name: str, quantity: str | None = None) -> Row | None:
+    return next(
+        (
+            r
+            for r in rows
+            if r["ensemble"] == name and (quantity is None or r["quantity"] == quantity)
+        ),
+        None,
+    )
+
+
+def _judged(row: Row, measured: float, error: float | None, samples: int, words: str) -> Row:
+    """Fill in a number and its verdict; a missing error (one sample) is not resolved."""
+    uncertainty = math.nan if error is None else error
+    verdict = judge(measured, uncertainty, row["paper_value"], row["tolerance"])
+    needed = None
+    if verdict == NOT_RESOLVED:
+        needed = samples_needed(samples, uncertainty, row["tolerance"])
+    return {
+        **row,
+        "measured": measured,
+        "measured_error": error,
+        "verdict": verdict,
+        "samples_needed": needed,
+        "explanation": words,
+    }
+
+
+def _state_rows(ensemble: Row, tables: Tables) -> Iterator[Row]:
+    near = near_isostatic(ensemble)
+    yield from _cubic_form_rows(ensemble, tables)
+    yield _exponent_row(paper.CORRELATOR, "correlator", ensemble, tables)
+    if near:
+        yield _exponent_row(paper.PLATEAU, "density", ensemble, tables)
+    yield _exponent_row(
+        paper.LOSS_NEAR if near else paper.LOSS_STABLE, "loss_low", ensemble, tables
+    )
+    yield from _cubic_loss_row(ensemble, tables, near)
+    yield _exponent_row(paper.LOSS_HIGH, "loss_high", ensemble, tables)
+    if near:
+        yield _exponent_row(paper.CREEP, "modulus", ensemble, tables)
+        yield _exponent_row(paper.CREEP_LIMIT, "decay", ensemble, tables)
+        yield from _cubic_creep_row(ensemble, tables)
+    yield from _decades_row(ensemble, tables, near)
+    yield from _bond_order_row(ensemble, tables)
+
+
+def _cubic_form_rows(ensemble: Row, tables: Tables) -> Iterator[Row]:
+    fit = _by_ensemble(tables["cubic_forms"], ensemble["ensemble"])
+    if fit is None:
+        return
+    words = (
+        f"rms deviation {_number(fit, 'deviation')} without a free parameter (w_D the band edge "
+        f"{fit['edge']:.3g}), {_number(fit, 'deviation_fitted')} with w_D fitted to "
+        f"{_number(fit, 'fitted_edge')}"
+    )
+    for claim, name in (
+        (paper.CUBIC_FORM, "deviation_fitted"),
+        (paper.STATIC_DROP, "drop_ratio"),
+        (paper.FIRST_MOMENT, "moment_one_ratio"),
+    ):
+        row = _row(claim, ensemble, tables)
+        if fit[name] is not None:
+            yield _judged(row, fit[name], fit[f"{name}_error"], fit["samples"], words)
+
+
+def _exponent_row(claim: Claim, quantity: str, ensemble: Row, tables: Tables) -> Row:
+    """Row of an exponent in its window, with the sizes and the cubic form as evidence."""
+    row = _row(claim, ensemble, tables)
+    fit = _by_ensemble(tables["response_exponents"], ensemble["ensemble"], quantity)
+    if fit is None:
+        return row
+    words = "; ".join([_window_words(fit), *_size_words(fit, quantity, ensemble, tables)])
+    if fit["exponent"] is None:
+        return {**row, "samples_needed": fit["samples_needed"], "explanation": words}
+    return _judged(row, fit["exponent"], fit["exponent_error"], fit["samples"], words)
+
+
+def _window_words(fit: Row) -> str:
+    if not (fit["decades"] or 0) > 0:
+        return "no window: the regime is empty for this N"
+    words = f"{fit['decades']:.1f} decades from {fit['window_low']:.2g} to {fit['window_high']:.2g}"
+    if fit["smallest_local"] is not None:
+        low, high = fit["smallest_local"], fit["largest_local"]
+        words += f", local exponents from {low:.2f} to {high:.2f}"
+    if fit["cubic_exponent"] is not None:
+        words += f", the cubic form gives {fit['cubic_exponent']:.2f} there"
+    if fit["exponent"] is None and fit["samples_needed"] is None:
+        words += "; too short for an exponent, larger N would widen it"
+    return words
+
+
+def _size_words(fit: Row, quantity: str, ensemble: Row, tables: Tables) -> list[str]:
+    """Say what other sizes of the same state point give."""
+    others = [
+        r
+        for r in tables["response_exponents"]
+        if r["quantity"] == quantity
+        and (r["system"], state_label(r)) == (ensemble["system"], state_label(ensemble))
+        and r["particles"] != fit["particles"]
+        and r["exponent"] is not None
+    ]
+    return [f"{_number(r, 'exponent')} at N = {r['particles']:,}" for r in others]
+
+
+def _cubic_loss_row(ensemble: Row, tables: Tables, near: bool) -> Iterator[Row]:
+    """Row of the exponent that the paper's own form gives at the lowest frequency."""
+    curve = [r for r in tables["oscillatory_moduli"] if r["ensemble"] == ensemble["ensemble"]]
+    limit = next((r for r in curve if r["cubic_loss_exponent"] is not None), None)
+    if limit is None:
+        return
+    claim = paper.LOSS_NEAR if near else paper.LOSS_STABLE
+    row = _row(replace(claim, quantity=f"{claim.quantity}, cubic form"), ensemble, tables)
+    judged = _judged(row, limit["cubic_loss_exponent"], 0.0, 1, "")
+    words = f"at W = {limit['frequency']:.0e}, where the form has no gap"
+    if judged["verdict"] != AGREE:
+        judged["verdict"] = CONTRADICTION
+        words += f"; {paper.CUBIC_FORM_ONLY}"
+    yield {**judged, "measured_error": None, "explanation": words}
+
+
+def _cubic_creep_row(ensemble: Row, tables: Tables) -> Iterator[Row]:
+    """Row of the steepest G(t) - G that the paper's own form can give."""
+    curve = [
+        r["cubic_exponent"]
+        for r in tables["relaxation"]
+        if r["ensemble"] == ensemble["ensemble"] and r["cubic_exponent"] is not None
+    ]
+    if not curve:
+        return
+    claim = replace(paper.CREEP, quantity="steepest exponent of G(t) - G, cubic form")
+    yield {
+        **_row(claim, ensemble, tables),
+        "measured": min(curve),
+        "verdict": CONTRADICTION,
+        "explanation": paper.NEVER_STEEPER,
+    }
+
+
+def _decades_row(ensemble: Row, tables: Tables, near: bool) -> Iterator[Row]:
+    """Row of the length of the power law of G(t), compared with the other state point."""
+    fit = _by_ensemble(tables["response_exponents"], ensemble["ensemble"], "modulus")
+    if fit is None or fit["law_decades"] is None:
+        return
+    decay = _by_ensemble(tables["response_exponents"], ensemble["ensemble"], "decay")
+    words = [
+        f"local exponent of G(t) between {fit['law_low']:.2f} and {fit['law_high']:.2f}",
+        f"that of G(t) - G for {_number(decay, 'law_decades')} decades",
+    ]
+    if decay["cubic_law_decades"] is not None:
+        words.append(f"that of the cubic form's G(t) - G for {decay['cubic_law_decades']:.1f}")
+    measured, error = fit["law_decades"], fit["law_decades_error"]
+    if near:
+        row = _row(paper.CREEP_DECADES, ensemble, tables)
+        yield _judged(row, measured, error, fit["samples"], "; ".join(words))
+        return
+    row = _row(paper.CREEP_BREAKS, ensemble, tables)
+    reference = _near_counterpart(ensemble, tables)
+    if reference is None or reference["law_decades"] is None:
+        verdict = NOT_RESOLVED
+        words.append("no state point near Z = 6 to compare with")
+    else:
+        shorter = reference["law_decades"] - measured
+        doubt = math.hypot(error or 0.0, reference["law_decades_error"] or 0.0)
+        verdict = AGREE if shorter > 2.0 * doubt else DISAGREE
+        words.append(f"near Z = 6 it is {_number(reference, 'law_decades')}")
+    yield {
+        **row,
+        "measured": measured,
+        "measured_error": error,
+        "verdict": verdict,
+        "explanation": "; ".join(words),
+    }
+
+
+def _near_counterpart(ensemble: Row, tables: Tables) -> Row | None:
+    """Return the exponents of G(t) of the same system near isostaticity, largest N."""
+    rows = [
+        r
+        for r in tables["response_exponents"]
+        if r["quantity"] == "modulus" and r["system"] == ensemble["system"] and near_isostatic(r)
+    ]
+    return max(rows, key=lambda r: r["particles"], default=None)
+
+
+def _bond_order_row(ensemble: Row, tables: Tables) -> Iterator[Row]:
+    network = _by_ensemble(tables["networks"], ensemble["ensemble"])
+    claim = paper.BOND_ORDER.get(ensemble["system"])
+    if network is None or claim is None or network["bond_order"] is None:
+        return
+    words = "part of the geometric neighbours whose l = 6 bond correlation exceeds 0.7"
+    if network["crystal_order"] is not None:
+        words += f"; crystal order of the parent glass {network['crystal_order']:.2f}"
+    error = network["bond_order_error"]
+    row = _row(claim, ensemble, tables)
+    yield _judged(row, network["bond_order"], error, network["samples"], words)
+
+
+def _collapse_row(fit: Row, tables: Tables) -> Iterator[Row]:
+    """Row of one normalisation of one quantity that the paper speaks about."""
+    if fit["quantity"] not in paper.COLLAPSE or fit["spread"] is None:
+        return
+    by_paper = fit["normalisation"] == PAPER_FACTOR
+    if not (by_paper or fit["best"]):
+        return
+    says, place = paper.COLLAPSE[fit["quantity"]]
+    names = fit["ensembles"].split()
+    members = [e for e in tables["spectral_ensembles"] if e["ensemble"] in names]
+    claim = Claim(
+        f"spread of {fit['quantity']} / ({fit['normalisation']})",
+        says if by_paper else f"{says} (our choice of the factor)",
+        0.0,
+        paper.COLLAPSE_TOLERANCE,
+        place,
+    )
+    words = _collapse_words(fit, tables)
+    row = _judged(
+        {
+            **_row(claim, members[0], tables),
+            "ensemble": fit["ensembles"],
+            "particles": " ".join(str(m["particles"]) for m in members),
+            "protocol": f"{fit['label']}: {', '.join(m['system'] for m in members)}",
+        },
+        fit["spread"],
+        fit["spread_error"],
+        min(m["samples"] for m in members),
+        words,
+    )
+    if by_paper and row["verdict"] == DISAGREE:
+        row = {**row, "explanation": f"{words}; {paper.TWO_FACTORS}"}
+        if fit["quantity"] != "density_times_correlator":
+            row["verdict"] = CONTRADICTION
+    yield row
+
+
+def _collapse_words(fit: Row, tables: Tables) -> str:
+    """List the spreads of all normalisations of one quantity, best first."""
+    alternatives = sorted(
+        (
+            r
+            for r in tables["collapse"]
+            if (r["label"], r["quantity"]) == (fit["label"], fit["quantity"])
+            and r["spread"] is not None
+        ),
+        key=lambda r: r["spread"],
+    )
+    spreads = ", ".join(f"{r['normalisation']}: {_number(r, 'spread')}" for r in alternatives)
+    return (
+        f"rms of ln over {fit['systems']} systems between {fit['window_low']:.2g} and "
+        f"{fit['window_high']:.2g}; {spreads}"
+    )
+
+
+def _closed_form_rows(network: Row, tables: Tables) -> Iterator[Row]:
+    """Yield the checks against closed forms: non-affine force, affine and static modulus."""
+    for claim, name, expected in (
+        (paper.FORCES, "non_affine_force_squared_mean", "expected_force_squared"),
+        (paper.AFFINE, "affine_modulus", "expected_affine_modulus"),
+        (paper.STATIC, "static_modulus", "effective_medium_modulus"),
+    ):
+        value = network[expected]
+        if value is None or not value > 0 or network[name] is None:
+            continue
+        unit = claim.unit or f"energy/length^{network['dimension']}"
+        number = replace(
+            claim, value=value, tolerance=claim.tolerance * value, unit=unit, says=f"{value:.4g}"
+        )
+        percent = 100.0 * (network[name] / value - 1.0)
+        words = f"{percent:+.2f} % from {claim.says}, {100 * claim.tolerance:g} % granted"
+        row = _row(number, network, tables, paper.CLOSED_FORM)
+        error = network[f"{name}_error"]
+        yield _judged(row, network[name], error, network["samples"], words)
+
+
+def _glass_rows(ensemble: Row, tables: Tables) -> Iterator[Row]:
+    """Yield what the relaxation of a glass shows, among phonons and beyond the first."""
+    for quantity, where in (
+        ("decay", "between the band edge and the first phonon"),
+        ("decay_late", "beyond the first phonon"),
+    ):
+        fit = _by_ensemble(tables["response_exponents"], ensemble["ensemble"], quantity)
+        if fit is None:
+            continue
+        row = _row(paper.QUASILOCALISED, ensemble, tables, paper.PREDICTION)
+        phonons = -0.5 * ensemble["dimension"]
+        words = f"{where}: {_window_words(fit)}; phonons alone give {phonons:g}"
+        row = {**row, "quantity": f"{row['quantity']}, {where}"}
+        if fit["exponent"] is None:
+            yield {**row, "samples_needed": fit["samples_needed"], "explanation": words}
+        else:
+            error = fit["exponent_error"]
+            yield _judged(row, fit["exponent"], error, fit["samples"], words)
+
+
+def _number(row: Row, name: str) -> str:
+    """Return ``value +- error`` of an estimate in a table row."""
+    value, error = row[name], row[f"{name}_error"]
+    if value is None:
+        return "not resolved"
+    return f"{value:.3g}" if error is None else f"{value:.3g} +- {error:.1g}"
