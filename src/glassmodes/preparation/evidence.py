@@ -20,6 +20,12 @@ Glasses and crystals lie far apart: 0.46-0.51 for glasses and 0.92 or more for a
 lattice in 2D; 0.02-0.14 (inverse power laws, Kob-Andersen, one-component spheres) against
 0.6 or more for fcc, hcp and bcc with displacements of a tenth of a0 in 3D; 0.00 against 0.75
 in 4D.  `CRYSTALLINE` lies between.
+
+Networks.  F6 is the mean of c_ij over geometric neighbours, pairs nearer than
+`NEIGHBOUR_DISTANCE` mean spring lengths whether a spring joins them or not: 1 in a lattice
+with cut bonds, 0.90 and 0.87 in fcc with vacancies at Z = 7 and 6, 0.29 in a network from a
+Lennard-Jones glass (published: near 1 and near 0.3).  The fraction of neighbours with
+c_ij > 0.7 is 1, 0.96, 0.92 and 0.10.
 """
 
 from __future__ import annotations
@@ -37,6 +43,9 @@ NEIGHBOURS = {2: 6, 3: 12, 4: 24}
 
 SIMILAR = 0.7
 """Bond-order correlation above which two neighbours count as parts of one crystal."""
+
+NEIGHBOUR_DISTANCE = 1.3
+"""Neighbours in a network are nearer than this many springs: before the second shell begins."""
 
 CRYSTALLINE = {2: 0.75, 3: 0.4, 4: 0.4}
 """`crystal_order` from which a sample counts as crystallised."""
@@ -116,27 +125,66 @@ def crystal_order(positions: np.ndarray, box: np.ndarray) -> float:
     own[~own.any(axis=1), 0] = True
     near = near[~own].reshape(n, k)
     bonds = minimum_image(x[near] - x[:, None, :], np.asarray(box))
-    bonds /= np.maximum(np.linalg.norm(bonds, axis=2, keepdims=True), np.finfo(float).tiny)
     ends = np.stack([np.repeat(np.arange(n), k), near.ravel()], axis=1)
     ends = np.unique(np.sort(ends, axis=1), axis=0)
-    moments, weights = _moments(bonds)
-    own_order = np.einsum("im,im,m->i", moments, moments, weights)
-    like = 0
-    for first in range(0, len(ends), _PAIRS_AT_ONCE):
-        i, j = ends[first : first + _PAIRS_AT_ONCE].T
-        order = np.einsum("pm,pm,m->p", moments[i], moments[j], weights)
-        like += int((order > SIMILAR * np.sqrt(own_order[i] * own_order[j])).sum())
-    return like / len(ends)
+    moments = _moments(bonds.reshape(-1, d), [np.repeat(np.arange(n), k)], n)
+    return float((_correlations(moments, d, *ends.T) > SIMILAR).mean())
 
 
-def _moments(bonds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean monomials (N, M) of bonds (N, k, d), and weights (M,) that make P_6 of them."""
-    d = bonds.shape[2]
-    columns, weights = [], []
+def neighbour_correlations(
+    positions: np.ndarray, box: np.ndarray, i: np.ndarray, j: np.ndarray
+) -> np.ndarray:
+    """Return the bond-order correlation c_ij of given neighbours, (P,), 1 in a crystal.
+
+    Parameters
+    ----------
+    positions : (N, d) float64
+    box : (d,) float64
+    i, j : (P,) int
+        Neighbours, each pair once; the bonds of a particle are its pairs in this list.
+
+    Notes
+    -----
+    Linear: 15 s for 6 x 10^6 pairs in 3D.
+    """
+    x, edges = np.asarray(positions, np.float64), np.asarray(box, np.float64)
+    moments = _moments(minimum_image(x[j] - x[i], edges), [i, j], len(x))
+    return _correlations(moments, x.shape[1], i, j)
+
+
+def _correlations(moments: np.ndarray, d: int, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Return S_ij / sqrt(S_ii S_jj) from moments (N, M) for pairs (P,)."""
+    weights = np.array([weight for _, weight in _monomials(d)])
+    own = np.sqrt(np.einsum("im,im,m->i", moments, moments, weights))
+    result = np.empty(len(i))
+    for first in range(0, len(i), _PAIRS_AT_ONCE):
+        part = slice(first, first + _PAIRS_AT_ONCE)
+        a, b = i[part], j[part]
+        order = np.einsum("pm,pm->p", moments[a] * weights, moments[b])
+        result[part] = order / np.maximum(own[a] * own[b], np.finfo(float).tiny)
+    return result
+
+
+def _moments(vector: np.ndarray, ends: list[np.ndarray], n: int) -> np.ndarray:
+    """Return the sums over the bonds (P, d) of each particle of the monomials of P_6, (n, M)."""
+    length = np.sqrt(np.einsum("pc,pc->p", vector, vector))
+    axes = np.ascontiguousarray((vector / np.maximum(length, np.finfo(float).tiny)[:, None]).T)
+    monomials = _monomials(vector.shape[1])
+    moments = np.empty((n, len(monomials)))
+    for column, (powers, _) in enumerate(monomials):
+        value = np.ones(len(vector))
+        for axis in powers:
+            value *= axes[axis]
+        moments[:, column] = sum(np.bincount(end, value, n) for end in ends)
+    return moments
+
+
+def _monomials(d: int) -> list[tuple[tuple[int, ...], float]]:
+    """Return the axes multiplied in each monomial, and weights that make P_6(n·m) of them."""
+    found = []
     for half_degree, coefficient in enumerate(_ZONAL[d]):
         degree = 2 * half_degree
         for axes in combinations_with_replacement(range(d), degree):
-            columns.append(np.prod(bonds[:, :, list(axes)], axis=2).mean(axis=1))
             repeats = [math.factorial(axes.count(c)) for c in range(d)]
-            weights.append(coefficient * math.factorial(degree) / math.prod(repeats))
-    return np.stack(columns, axis=1), np.array(weights)
+            found.append((axes, coefficient * math.factorial(degree) / math.prod(repeats)))
+    return found

@@ -19,17 +19,21 @@ functions of Ξ need no pruning, and pruning changes them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 import glassmodes
 from glassmodes.errors import InputError, SampleError, nearest
+from glassmodes.kernels.dynamics import PairDynamics
 from glassmodes.kernels.neighbours import find_pairs, minimum_image
+from glassmodes.mechanics import forces
+from glassmodes.mechanics.interactions import find_interactions
 from glassmodes.models import PairPotential, named, resolve
 from glassmodes.preparation import evidence, lattices, pruning
-from glassmodes.preparation.prepare import plain_seed, prepare_sample
+from glassmodes.preparation.liquid import make_liquid, random_sample, sorted_in_space
+from glassmodes.preparation.prepare import plain_seed, refuse_crystal
 from glassmodes.preparation.protocols import InstantaneousQuench, describe, protocol_from
 from glassmodes.sample import Sample
 
@@ -39,7 +43,7 @@ PARENTS = {2: "lj_2d", 3: "lennard_jones"}
 STARTING_COORDINATION = {2: 5.5, 3: 9.0}
 """Coordination at which the shortest pairs of a glass become springs."""
 
-SPRING_LENGTH = {2: 1.0, 3: 1.0}
+SPRING_LENGTH = {2: 1.018, 3: 1.0952}
 """Mean length of those springs at the parent's own density, in the parent's unit."""
 
 SMALLEST_PART = 0.5
@@ -115,8 +119,11 @@ class RandomNetwork:
         have the mean length 1 at the usual parent and starting coordination.
     temperature, equilibration_time, time_step, thermostat_time
         Of the liquid, see `InstantaneousQuench`.
-    force_tolerance
-        Of the parent's minimum.  Springs are put at rest wherever the atoms are.
+    force_tolerance, descent_steps
+        The descent from the liquid ends at this ratio of the largest force component to the
+        typical contact force, or after so many steps of FIRE.  A loose minimum is enough:
+        springs are put at rest wherever the atoms are, and the last 0.3 % of the energy
+        change their lengths by 10^-4.
     """
 
     name: ClassVar[str] = "random_network"
@@ -126,10 +133,11 @@ class RandomNetwork:
     parent_model: str | None = None
     density: float | None = None
     temperature: float = 2.0
-    equilibration_time: float = 2.5
+    equilibration_time: float = 3.5
     time_step: float = 0.005
     thermostat_time: float = 0.1
     force_tolerance: float = 1e-2
+    descent_steps: int = 1000
     stiffness: float = 1.0
     prune_floppy: bool = False
 
@@ -137,7 +145,8 @@ class RandomNetwork:
         for name in ("starting_coordination", "density"):
             if getattr(self, name) is not None:
                 _expect_positive(self, name)
-        _expect_positive(self, "force_tolerance")
+        for name in ("force_tolerance", "descent_steps"):
+            _expect_positive(self, name)
         _expect_common(self, self.starting_coordination or np.inf)
         self.liquid()
 
@@ -208,9 +217,11 @@ def make_network(
         Model `HarmonicNetwork`, atoms numbered along a Hilbert curve, bonds sorted.
         Provenance holds seed, protocol, versions and ``evidence``, a flat dictionary:
         coordination, coordination_deviation (standard deviation over atoms),
-        unbonded_atoms, spring_length, spring_length_deviation, bond_order (see `evidence`),
-        largest_cluster (fraction of atoms), and for a random network parent_crystal_order,
-        parent_density and what the preparation of the parent measured, as ``parent_...``.
+        unbonded_atoms, spring_length, spring_length_deviation, bond_order (F6, the mean
+        bond-order correlation of geometric neighbours) and bond_order_fraction (of them above
+        0.7), see `evidence`, largest_cluster (fraction of atoms); for a random network also
+        what is known of its glass: parent_crystal_order, parent_density, parent_force_ratio,
+        parent_energy_per_particle, parent_equilibration_drift and more.
 
     Raises
     ------
@@ -274,23 +285,43 @@ def _cut(network: Sample, protocol, rng: np.random.Generator) -> None:
 
 def _from_glass(protocol, particles, d, rng, seed, tell) -> tuple[Sample, dict[str, Any]]:
     model, density, starting = _parent(protocol, d)
-    glass = prepare_sample(
-        model,
-        particles,
-        protocol.liquid(),
-        _child(seed, 1),
-        dimension=d,
-        force_tolerance=protocol.force_tolerance,
-        progress=tell,
+    glass, found = _glass(
+        protocol, model, particles, d, np.random.default_rng(_child(seed, 1)), tell
     )
-    found = {f"parent_{key}": value for key, value in glass.provenance["evidence"].items()}
-    found["parent_density"] = glass.density
     scale = (glass.density / density) ** (1 / d)
     bonds = shortest_pairs(glass, model, round(starting * particles / 2))
     network = Sample(glass.positions * scale, glass.box * scale, bonds=bonds)
     tell("cutting bonds")
     _cut(network, protocol, rng)
-    return network, found
+    return network, {f"parent_{key}": value for key, value in found.items()}
+
+
+def _glass(protocol, model, particles, d, rng, tell) -> tuple[Sample, dict[str, Any]]:
+    """Return the parent near a minimum of its energy, numbered along a Hilbert curve."""
+    sample = random_sample(model, particles, rng, d)
+    liquid = make_liquid(sample, model, protocol.liquid(), rng, tell)
+    glass = sorted_in_space(replace(sample, positions=liquid.positions))
+    tell("descending towards the minimum")
+    steps = 0
+    for most in (protocol.descent_steps // 4, protocol.descent_steps):
+        inter = find_interactions(glass)
+        aim = protocol.force_tolerance * forces.typical_contact_force(inter)
+        glass.positions, descent = PairDynamics(glass, model).fire(
+            glass.positions, aim, max(1, most - steps)
+        )
+        steps += descent.evaluations
+    glass.positions = glass.wrapped()
+    inter = find_interactions(glass)
+    order = evidence.crystal_order(glass.positions, glass.box)
+    found = liquid.evidence | {
+        "density": glass.density,
+        "energy_per_particle": forces.energy(inter) / particles,
+        "force_ratio": forces.force_ratio(inter),
+        "force_evaluations": steps,
+        "crystal_order": order,
+    }
+    refuse_crystal(order, d, found)
+    return glass, found
 
 
 def shortest_pairs(sample: Sample, potential: PairPotential, count: int) -> np.ndarray:
@@ -336,13 +367,18 @@ def _evidence(network: Sample) -> dict[str, Any]:
         network.positions[bonds[:, 1]] - network.positions[bonds[:, 0]], network.box
     )
     length = np.sqrt(np.einsum("pc,pc->p", vector, vector))
+    near = find_pairs(
+        network.positions, network.box, evidence.NEIGHBOUR_DISTANCE * float(length.mean())
+    )
+    order = evidence.neighbour_correlations(network.positions, network.box, *near)
     return {
         "coordination": float(degree.mean()),
         "coordination_deviation": float(degree.std()),
         "unbonded_atoms": int((degree == 0).sum()),
         "spring_length": float(length.mean()),
         "spring_length_deviation": float(length.std()),
-        "bond_order": evidence.crystal_order(network.positions, network.box),
+        "bond_order": float(order.mean()),
+        "bond_order_fraction": float((order > evidence.SIMILAR).mean()),
         "largest_cluster": pruning.largest_cluster(bonds, n),
     }
 

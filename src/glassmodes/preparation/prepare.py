@@ -97,15 +97,20 @@ def prepare_sample(
         "versions": {"glassmodes": glassmodes.__version__, "numpy": np.__version__},
         "evidence": found,
     }
-    if order >= evidence.CRYSTALLINE[sample.dimension]:
+    refuse_crystal(order, sample.dimension, found)
+    return sample
+
+
+def refuse_crystal(order: float, dimension: int, found: Mapping[str, Any]) -> None:
+    """Raise ``"crystallised"`` where the crystal order is no glass's."""
+    if order >= evidence.CRYSTALLINE[dimension]:
         raise SampleError(
             "crystallised",
             f"the sample has crystallised: {order:.2f} of its neighbours have like bond order "
-            f"(glasses: below {evidence.CRYSTALLINE[sample.dimension]:g}); use another mixture, "
+            f"(glasses: below {evidence.CRYSTALLINE[dimension]:g}); use another mixture, "
             "density or a faster quench",
             **found,
         )
-    return sample
 
 
 def plain_seed(seed: int | np.random.SeedSequence) -> Any:
