@@ -12,6 +12,7 @@ from glassmodes.campaign.config import Section
 from glassmodes.campaign.manifest import sample_seed
 from glassmodes.campaign.records import refused
 from glassmodes.errors import SampleError, SolverError
+from glassmodes.observables.correlator import non_affine_correlator
 from glassmodes.observables.dipoles import dipole_stiffness, random_contacts
 from glassmodes.observables.elasticity import measure_moduli
 from glassmodes.observables.harmonic import HarmonicSystem
@@ -49,8 +50,6 @@ def _dipoles(system: HarmonicSystem, settings: Any, seed: int) -> dict[str, Any]
 
 
 def _spectra(system: HarmonicSystem, settings: Any, seed: int) -> dict[str, Any]:
-    from glassmodes.observables.correlator import non_affine_correlator
-
     found = non_affine_correlator(
         system,
         _strains(system, settings),
