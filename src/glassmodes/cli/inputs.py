@@ -43,6 +43,16 @@ def add_sample_argument(parser: argparse.ArgumentParser, help_text: str | None =
     )
 
 
+def add_strain_option(parser: argparse.ArgumentParser) -> None:
+    """Give a verb its ``--strain ab``."""
+    parser.add_argument(
+        "--strain",
+        default="xy",
+        metavar="AB",
+        help="the deformation x_a += gamma x_b, two of the axes x, y, z, w (default: xy)",
+    )
+
+
 def add_output_option(
     parser: argparse.ArgumentParser, metavar: str, help_text: str, required: bool = True
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from glassmodes import __version__
 from glassmodes.cli.answer import jsonable
 from glassmodes.cli.inputs import add_output_option, add_sample_argument, read_sample
+from glassmodes.cli.matrices import add_matrix_options, matrix_operator, read_matrix_input
 from glassmodes.cli.outputs import check_output
 from glassmodes.cli.parser import (
     add_verb,
@@ -14,12 +15,10 @@ from glassmodes.cli.parser import (
     positive_integer,
     positive_number,
 )
-from glassmodes.errors import InputError, SampleError
+from glassmodes.errors import SampleError
 from glassmodes.parallel import on_root
 
 if TYPE_CHECKING:
-    import argparse
-
     from glassmodes.formats.mode_file import ModeFile
     from glassmodes.formats.sparse_matrix import SparseMatrix
 
@@ -84,31 +83,15 @@ def add_parser(subparsers) -> None:
         metavar="S",
         help="seed of the start vectors (default: 0)",
     )
-    _add_matrix_options(parser)
+    add_matrix_options(parser)
     add_output_option(parser, "M.h5", "mode file to write", required=False)
-
-
-def _add_matrix_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("matrices")
-    group.add_argument(
-        "--block-size",
-        type=positive_integer,
-        metavar="D",
-        help="rows that belong to one particle, for participation ratios and vectors "
-        "(default: what the file says, else 1)",
-    )
-    group.add_argument(
-        "--null-space",
-        metavar="FILE.npy",
-        help="known null vectors as the columns of a numpy array (rows, m); they are left out",
-    )
 
 
 def run(args, comm) -> dict:
     """Find the modes.  Collective."""
     if args.output:
         check_output(comm, args.output, (".h5", ".hdf5"), [args.sample])
-    matrix = on_root(comm, lambda: _read_matrix(args))
+    matrix = on_root(comm, lambda: read_matrix_input(args))
     modes = _of_sample(args, comm) if matrix is None else _of_matrix(args, comm, matrix)
     if args.output:
         on_root(comm, lambda: modes.write(args.output))
@@ -158,11 +141,8 @@ def _of_matrix(args, comm, content: SparseMatrix) -> ModeFile:
     from glassmodes.observables.modes import operator_modes
     from glassmodes.observables.participation import participation_ratio
     from glassmodes.spectra.factorisations import count_below
-    from glassmodes.spectra.operators import MatrixOperator
 
-    operator = MatrixOperator(comm, content.matrix)
-    own = slice(operator.first_row, operator.first_row + operator.n_local)
-    operator.null_space = content.null_space[own]
+    operator = matrix_operator(comm, content)
     modes = operator_modes(operator, **_request(args))
     negative = modes.values[modes.values < 0]
     if len(negative):
@@ -201,49 +181,3 @@ def _mode_file(solver: dict, provenance: dict, **content) -> ModeFile:
 
     provenance = {"glassmodes": __version__, **provenance}
     return ModeFile(solver=jsonable(solver), provenance=jsonable(provenance), **content)
-
-
-def _read_matrix(args) -> SparseMatrix | None:
-    """Return the matrix that the input is, or None if it should be a sample."""
-    from glassmodes.formats.sparse_matrix import is_matrix_file, read_matrix
-
-    if not is_matrix_file(args.sample):
-        if args.block_size or args.null_space:
-            raise InputError(
-                f"{args.sample} is no sparse matrix: --block-size and --null-space are for matrices"
-            )
-        return None
-    content = read_matrix(args.sample)
-    rows, columns = content.matrix.shape
-    if rows != columns:
-        raise InputError(f"{args.sample} holds a {rows} x {columns} matrix, expected a square one")
-    if args.block_size:
-        if rows % args.block_size:
-            raise InputError(
-                f"{args.sample} has {rows} rows: they do not divide into blocks of "
-                f"{args.block_size}"
-            )
-        content.block_size = args.block_size
-    if args.null_space:
-        content.null_space = _read_null_space(args.null_space, rows)
-    return content
-
-
-def _read_null_space(path: str, rows: int):
-    """Return the null vectors of a ``.npy`` file, (rows, m)."""
-    import numpy as np
-
-    from glassmodes.files import check_input
-
-    source = check_input(path)
-    try:
-        vectors = np.asarray(np.load(source), np.float64)
-    except (ValueError, OSError, EOFError, TypeError) as error:
-        raise InputError(f"cannot read {path} as a numpy array (.npy) of numbers") from error
-    if vectors.ndim == 1:
-        vectors = vectors[:, None]
-    if vectors.ndim != 2 or len(vectors) != rows:
-        raise InputError(f"{path} has shape {vectors.shape}, expected ({rows}, m)")
-    if not np.all(np.isfinite(vectors)) or np.linalg.matrix_rank(vectors) < vectors.shape[1]:
-        raise InputError(f"{path}: null vectors must be finite and linearly independent")
-    return vectors

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from glassmodes.errors import InputError
@@ -39,6 +41,26 @@ def check_output(
         return check_folder(target)
 
     return on_root(comm, check)
+
+
+def write_table(comm, path: str | os.PathLike, columns: Mapping[str, Iterable[float]]) -> None:
+    """Write columns of numbers as CSV with a header, NaN and missing ends as empty cells.
+
+    Collective: rank 0 writes.
+    """
+
+    def write() -> None:
+        from glassmodes.files import write_bytes
+
+        rows = zip_longest(*columns.values(), fillvalue=math.nan)
+        cells = [",".join(_cell(value) for value in row) for row in rows]
+        write_bytes(path, ("\n".join([",".join(columns), *cells]) + "\n").encode())
+
+    on_root(comm, write)
+
+
+def _cell(value: float) -> str:
+    return repr(float(value)) if math.isfinite(value) else ""
 
 
 def _same_file(target: Path, source: str | os.PathLike | None) -> bool:

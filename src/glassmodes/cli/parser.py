@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from types import ModuleType
+from typing import NamedTuple
 
 from glassmodes import __version__
 from glassmodes.cli.launch import launched_rank
@@ -21,14 +22,21 @@ VERB_MODULES = (
     "import_sample",
     "export",
     "prepare",
+    "lattice",
     "minimize",
     "hessian",
     "moduli",
     "modes",
     "dipoles",
+    "dos",
+    "correlator",
+    "viscoelastic",
     "info",
     "campaign",
 )
+
+#: Points that a grid may have: the answer is one JSON object.
+MAX_POINTS = 100_000
 
 _NUMBER = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
 
@@ -72,6 +80,11 @@ def non_negative_integer(text: str) -> int:
     return _whole_number(text, 0, "a whole number of at least zero")
 
 
+def several(text: str) -> int:
+    """Convert an option's value to a whole number above one."""
+    return _whole_number(text, 2, "a whole number of at least 2")
+
+
 def positive_number(text: str) -> float:
     """Convert an option's value to a finite number above zero."""
     try:
@@ -96,6 +109,37 @@ def _whole_number(text: str, least: int, expected: str) -> int:
     if value < least:
         raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
     return value
+
+
+class Grid(NamedTuple):
+    """A logarithmic grid, both ends included."""
+
+    minimum: float
+    maximum: float
+    points: int
+
+    def values(self):
+        """Return the points as a numpy array, ascending, the ends exact."""
+        import numpy as np
+
+        grid = np.geomspace(self.minimum, self.maximum, self.points)
+        grid[0], grid[-1] = self.minimum, self.maximum
+        return grid
+
+
+def grid(text: str) -> Grid:
+    """Convert ``MIN,MAX,POINTS`` to a logarithmic grid."""
+    expected = (
+        f"expected MIN,MAX,POINTS with 0 < MIN < MAX and 2 to {MAX_POINTS} points, got {text!r}"
+    )
+    try:
+        minimum, maximum, points = text.split(",")
+        found = Grid(float(minimum), float(maximum), int(points))
+    except ValueError:
+        raise argparse.ArgumentTypeError(expected) from None
+    if not (0 < found.minimum < found.maximum < math.inf and 2 <= found.points <= MAX_POINTS):
+        raise argparse.ArgumentTypeError(expected)
+    return found
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:

@@ -26,10 +26,10 @@ from glassmodes.observables.strains import (
     mass_weighted_forces,
     non_affine_columns,
 )
-from glassmodes.observables.vibrational_density import RESOLUTION
+from glassmodes.observables.vibrational_density import default_resolution, density_bound
 from glassmodes.observables.viscoelasticity import response_measures
 from glassmodes.observables.zero_modes import count_zero_modes, estimated
-from glassmodes.spectra.chebyshev import chebyshev_moments, spectral_bound
+from glassmodes.spectra.chebyshev import chebyshev_moments
 from glassmodes.spectra.kernel_polynomial import density_of_states, frequency_density
 
 if TYPE_CHECKING:
@@ -115,15 +115,15 @@ def non_affine_correlator(
 
     Notes
     -----
-    Collective.  (vectors + S) x 3.7 ω_D/resolution products, and a Lanczos run for moment -1.
+    Collective.  (vectors + S) x 2.1 ω_D/resolution products, and a Lanczos run for moment -1.
     """
     zero = count_zero_modes(system)
     inter, operator = system.interactions, system.operator
     affine = affine_moduli(inter, strains)
     xi = non_affine_columns(inter, strains)
     starts = mass_weighted_forces(system, xi)
-    bound = spectral_bound(operator)
-    width = RESOLUTION * bound.upper**0.5 if resolution is None else resolution
+    bound = density_bound(operator)
+    width = default_resolution(bound) if resolution is None else resolution
     states = density_of_states(
         operator,
         resolution=width,

@@ -6,19 +6,14 @@ time linear in N (`spectra.kernel_polynomial`); the zero modes come from `observ
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
 
-from glassmodes.errors import SampleError
-from glassmodes.observables.zero_modes import (
-    ZeroModes,
-    count_negative,
-    count_null_vectors,
-    count_zero_modes,
-    estimated,
-)
-from glassmodes.spectra.chebyshev import spectral_bound
+from glassmodes.observables.zero_modes import ZeroModes, count_zero_modes, estimated
+from glassmodes.spectra.chebyshev import SpectralBound, spectral_bound
 from glassmodes.spectra.kernel_polynomial import DensityOfStates, density_of_states
 from glassmodes.spectra.operators import BlockOperator
 
@@ -27,6 +22,8 @@ if TYPE_CHECKING:
 
 RESOLUTION = 0.01
 """Default resolution over the band edge."""
+
+_ROOM = 1.25  # bound over the largest eigenvalue
 
 
 def vibrational_density(
@@ -59,12 +56,28 @@ def vibrational_density(
 
     Notes
     -----
-    Collective.  Vectors x 3.7 ω_D/resolution products.
+    Collective.  Vectors x 2.1 ω_D/resolution products.
     """
     zero = count_zero_modes(system)
     return counted_density(
         system.operator, zero, resolution, frequency, vectors, seed, exact_below
     )[0]
+
+
+def density_bound(operator: BlockOperator) -> SpectralBound:
+    """Return a bound of the spectrum with room above the band.  Collective.
+
+    On [0, L] the kernel narrows towards the top as sqrt(1 - ω²/L).  With the band edge at L a
+    peak there is ten times narrower than at ω = 0, and lost between the points of an even grid;
+    a quarter more keeps half of the width for 12 % more products.
+    """
+    bound = spectral_bound(operator)
+    return replace(bound, upper=_ROOM * bound.upper)
+
+
+def default_resolution(bound: SpectralBound) -> float:
+    """Return `RESOLUTION` as a frequency, for a bound of `density_bound`."""
+    return RESOLUTION * math.sqrt(bound.upper / _ROOM)
 
 
 def counted_density(
@@ -80,10 +93,10 @@ def counted_density(
 
     Collective.
     """
-    bound = spectral_bound(operator)
+    bound = density_bound(operator)
     states = density_of_states(
         operator,
-        resolution=RESOLUTION * bound.upper**0.5 if resolution is None else resolution,
+        resolution=default_resolution(bound) if resolution is None else resolution,
         frequency=frequency,
         vectors=vectors,
         seed=seed,
@@ -92,35 +105,3 @@ def counted_density(
         bound=bound,
     )
     return states, estimated(states) if zero is None else zero
-
-
-def count_matrix_zero_modes(operator: BlockOperator, name: str) -> ZeroModes | None:
-    """Count the null vectors of a foreign matrix and refuse negative eigenvalues.
-
-    Its eigenvalues are squared frequencies.  By inertia; beyond `zero_modes.FACTOR_ROWS` rows
-    None is returned and only negative eigenvalues that a Lanczos bound sees are refused.
-
-    Raises
-    ------
-    SampleError
-        ``"saddle"``, with the number of negative eigenvalues; `name` is that of the matrix.
-
-    Notes
-    -----
-    Collective.
-    """
-    zero = count_null_vectors(operator)
-    if zero is not None and zero.count > operator.nullity:
-        negative = count_negative(operator)
-        zero = ZeroModes(zero.count - negative, zero.error, zero.method)
-    else:
-        negative = int(spectral_bound(operator).lower < 0)
-    if negative:
-        at_least = "at least " if zero is None else ""
-        raise SampleError(
-            "saddle",
-            f"{name} has {at_least}{negative} negative eigenvalue(s): a density of states needs "
-            "a matrix without, whose eigenvalues are squared frequencies",
-            negative_eigenvalues=negative,
-        )
-    return zero

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from glassmodes.errors import InputError, SampleError
 from glassmodes.observables.stability import require_stable
+from glassmodes.spectra.chebyshev import spectral_bound
 from glassmodes.spectra.factorisations import count_below
 from glassmodes.spectra.operators import BlockOperator
 
@@ -79,21 +81,63 @@ def count_zero_modes(system: HarmonicSystem, limit_rows: int = FACTOR_ROWS) -> Z
     return count_null_vectors(system.operator, limit_rows)
 
 
-def count_null_vectors(operator: BlockOperator, limit_rows: int = FACTOR_ROWS) -> ZeroModes | None:
+def count_null_vectors(
+    operator: BlockOperator, limit_rows: int = FACTOR_ROWS, scale: float | None = None
+) -> ZeroModes | None:
     """Count the null vectors of a positive semi-definite operator by inertia.
 
-    None beyond `limit_rows`.  Collective.
+    `scale` is a typical eigenvalue, by default the mean diagonal.  None beyond `limit_rows`.
+    Collective.
     """
     if operator.n > limit_rows:
         return None
-    count, _ = count_below(operator, _ZERO * mean_diagonal(operator))
+    count, _ = count_below(operator, _ZERO * (scale or mean_diagonal(operator)))
     return ZeroModes(count, 0.0, INERTIA)
 
 
-def count_negative(operator: BlockOperator) -> int:
-    """Count the eigenvalues below round-off of zero by inertia.  Collective."""
-    count, _ = count_below(operator, -_ZERO * mean_diagonal(operator))
-    return count
+def count_matrix_zero_modes(
+    operator: BlockOperator, name: str, limit_rows: int = FACTOR_ROWS
+) -> ZeroModes | None:
+    """Count the null vectors of a foreign matrix and refuse negative eigenvalues.
+
+    By inertia.  Beyond `limit_rows` None is returned and only negative eigenvalues that a
+    Lanczos bound sees are refused.
+
+    Parameters
+    ----------
+    operator
+        The matrix.
+    name
+        Where it comes from, for the message.
+
+    Raises
+    ------
+    InputError
+        If the matrix has no other eigenvalue than zero.
+    SampleError
+        ``"saddle"``, with the number of negative eigenvalues.
+
+    Notes
+    -----
+    Collective.
+    """
+    bound = spectral_bound(operator)
+    scale = max(bound.upper, -bound.lower)
+    if not scale > 0 or operator.nullity >= operator.n:
+        raise InputError(f"{name} has no eigenvalue beside zero: there is no density of states")
+    zero = count_null_vectors(operator, limit_rows, scale)
+    negative = int(bound.lower < 0)
+    if zero is not None and (negative or zero.count > operator.nullity):
+        negative, _ = count_below(operator, -_ZERO * scale)
+    if negative:
+        least = "" if operator.n <= limit_rows else "at least "
+        raise SampleError(
+            "saddle",
+            f"{name} has {least}{negative} negative eigenvalue(s): a density of states needs "
+            "a matrix without, whose eigenvalues are squared frequencies",
+            negative_eigenvalues=negative,
+        )
+    return zero
 
 
 def estimated(states: DensityOfStates) -> ZeroModes:
