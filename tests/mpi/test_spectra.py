@@ -45,6 +45,23 @@ def test_rows_of_the_assembled_matrix(comm, comm_self):
     assert matrix.getOwnershipRange() == (operator.first_row, operator.first_row + operator.n_local)
 
 
+def test_diagonal_blocks_and_inner_products_of_a_step(comm, comm_self):
+    weights = 0.5 + np.random.default_rng(2).random(260)
+    operator, alone = build(comm, 3, weights), build(comm_self, 3, weights)
+    first, last = operator.halo.first, operator.halo.last
+    np.testing.assert_allclose(
+        operator.diagonal_blocks(), alone.diagonal_blocks()[first:last], atol=1e-12
+    )
+    x, y, gram = operator.work_block(8), operator.work_block(8), np.empty((3, 8))
+    full = alone.random_block(8, 5)
+    x[: operator.n_local] = mine(operator, full)
+    operator.accumulate(x, y, 1.0, 0.2, gram)
+    image = alone.apply(full) + 0.2 * full
+    expected = [np.sum(a * b, axis=0) for a, b in ((full, full), (full, image), (image, image))]
+    # Sums of 780 products of order one, in another order on each number of ranks.
+    np.testing.assert_allclose(operator.reduce(gram), expected, rtol=1e-11)
+
+
 @pytest.mark.parametrize("method", ["filtered", "slepc", "dense"])
 def test_modes(comm, comm_self, method):
     operator = build(comm)

@@ -138,3 +138,12 @@ def test_random_numbers_are_uniform_and_differ_between_streams(comm_self):
 def test_foreign_matrices_that_cannot_be_used_are_refused(comm_self, matrix, message):
     with pytest.raises(InputError, match=message):
         MatrixOperator(comm_self, matrix)
+
+
+def test_operators_give_their_diagonal_blocks(comm_self):
+    edges = disordered_operator(comm_self, 30, 2, 16, 0.5 + np.random.default_rng(17).random(30))
+    for operator in (edges, MatrixOperator(comm_self, edges.local_rows())):
+        size = operator.site_size
+        dense = operator.local_rows().toarray().reshape(60 // size, size, 60 // size, size)
+        expected = np.stack([dense[k, :, k] for k in range(60 // size)])
+        np.testing.assert_allclose(operator.diagonal_blocks(), expected, atol=ROUNDING)

@@ -80,16 +80,8 @@ class BlockJacobi:
     """Inverses of the d x d diagonal blocks of an operator."""
 
     def __init__(self, operator: BlockOperator) -> None:
-        d, sites = operator.site_size, operator.n_local // operator.site_size
-        rows = operator.local_rows()
-        own = rows[:, operator.first_row : operator.first_row + operator.n_local].tobsr((d, d))
-        own.sort_indices()
-        blocks = np.zeros((sites, d, d))
-        row = np.repeat(np.arange(sites), np.diff(own.indptr))
-        diagonal = row == own.indices
-        blocks[row[diagonal]] = own.data[diagonal]
         # Directions without stiffness (rattlers, zero rows) are left alone.
-        values, vectors = np.linalg.eigh(blocks)
+        values, vectors = np.linalg.eigh(operator.diagonal_blocks())
         stiff = values > 1e-8 * values.max(initial=0.0)
         inverse = np.divide(1.0, values, out=np.zeros_like(values), where=stiff)
         self._inverses = np.ascontiguousarray(

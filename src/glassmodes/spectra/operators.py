@@ -157,6 +157,10 @@ class BlockOperator(ABC):
     def local_rows(self) -> sp.csr_matrix:
         """Return the rows of this rank with global columns, (n_local, n)."""
 
+    @abstractmethod
+    def diagonal_blocks(self) -> np.ndarray:
+        """Return the diagonal blocks of this rank's sites, (sites, site_size, site_size)."""
+
     def assembled(self):
         """Return A as a PETSc AIJ matrix with the site size as its block size.  Collective."""
         return distributed_matrix(self.comm, self.local_rows(), self.site_size)
@@ -214,6 +218,9 @@ class EdgeOperator(BlockOperator):
     def local_rows(self) -> sp.csr_matrix:
         return _global_columns(self._product.to_csr(), self.halo, self.site_size)
 
+    def diagonal_blocks(self) -> np.ndarray:
+        return self._product.diagonal_blocks()
+
 
 class MatrixOperator(BlockOperator):
     """A sparse symmetric matrix from elsewhere.
@@ -244,6 +251,9 @@ class MatrixOperator(BlockOperator):
 
     def local_rows(self) -> sp.csr_matrix:
         return _global_columns(self._product.matrix, self.halo, 1)
+
+    def diagonal_blocks(self) -> np.ndarray:
+        return self._product.matrix.diagonal()[:, None, None]
 
 
 def _global_columns(rows: sp.csr_matrix, halo: Halo, size: int) -> sp.csr_matrix:
