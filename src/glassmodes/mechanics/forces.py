@@ -26,7 +26,8 @@ def stress(inter: PairInteractions) -> np.ndarray:
 
 def pressure(inter: PairInteractions) -> float:
     """Return p = -tr σ / d = -(1/(d V)) Σ A1 r²."""
-    return float(-(inter.derivatives[1] @ inter.distance) / (inter.d * inter.volume))
+    virial = float(inter.derivatives[1] @ inter.distance)
+    return 0.0 - virial / (inter.d * inter.volume)
 
 
 def max_force(inter: PairInteractions) -> float:

@@ -35,7 +35,7 @@ from glassmodes.preparation import evidence, lattices, pruning
 from glassmodes.preparation.liquid import make_liquid, random_sample, sorted_in_space
 from glassmodes.preparation.prepare import plain_seed, refuse_crystal
 from glassmodes.preparation.protocols import InstantaneousQuench, describe, protocol_from
-from glassmodes.sample import Sample
+from glassmodes.sample import DIMENSIONS, Sample
 
 PARENTS = {2: "lj_2d", 3: "lennard_jones"}
 """Models of the glass that a random network is made from."""
@@ -115,8 +115,9 @@ class RandomNetwork:
     parent_model
         Name or file of the glass; force-shifted Lennard-Jones if left out.
     density
-        Of the network.  Lengths of the parent are scaled to it; if left out, so that springs
-        have the mean length 1 at the usual parent and starting coordination.
+        Of the network.  Lengths of the parent are scaled to it.  If left out, springs of the
+        usual parent and starting coordination have the mean length 1 (to 0.2 %); lengths of
+        another parent stay as they are.
     temperature, equilibration_time, time_step, thermostat_time
         Of the liquid, see `InstantaneousQuench`.
     force_tolerance, descent_steps
@@ -245,9 +246,10 @@ def make_network(
         network, found = _from_lattice(protocol, particles, rng, tell), {}
     if protocol.prune_floppy:
         network = _without_loose_atoms(network)
+    largest = pruning.largest_cluster(network.bonds, network.particles)
+    _refuse_fragments(protocol, network, largest)
     tell("measuring the network")
-    found = _evidence(network) | found
-    _refuse_fragments(protocol, network, found["largest_cluster"])
+    found = _evidence(network) | {"largest_cluster": largest} | found
     if protocol.stiffness != 1.0:
         network.stiffness = np.full(len(network.bonds), float(protocol.stiffness))
     network.model = named("harmonic_network").spec()
@@ -379,7 +381,6 @@ def _evidence(network: Sample) -> dict[str, Any]:
         "spring_length_deviation": float(length.std()),
         "bond_order": float(order.mean()),
         "bond_order_fraction": float((order > evidence.SIMILAR).mean()),
-        "largest_cluster": pruning.largest_cluster(bonds, n),
     }
 
 
@@ -422,6 +423,8 @@ def _share(protocol: BondDepletedLattice | LatticeVacancies) -> float:
 def _dimension(protocol: NetworkProtocol, dimension: int | None) -> int:
     """Return the dimension of the network; a lattice has its own."""
     if isinstance(protocol, RandomNetwork):
+        if dimension not in (None, *DIMENSIONS):
+            raise InputError(f"a random network has 2, 3 or 4 dimensions, not {dimension}")
         return dimension or 3
     d = lattices.LATTICES[protocol.lattice].dimension
     if dimension not in (None, d):
