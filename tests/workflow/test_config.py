@@ -51,8 +51,8 @@ def test_defaults_are_filled_in(content):
             "ensembles.small.protocol.name",
             "instant_quench",
             "ensembles.small.protocol: unknown name 'instant_quench', expected one of "
-            "instantaneous_quench, slow_cooling, random_start; did you mean "
-            "'instantaneous_quench'?",
+            "instantaneous_quench, slow_cooling, random_start, bond_depleted_lattice, "
+            "lattice_vacancies, random_network; did you mean 'instantaneous_quench'?",
         ),
         ("ensembles.small.protocol.temprature", 1, "ensembles.small.protocol.temprature: unknown"),
         ("ensembles.small.protocol.temperature", float("nan"), "ensembles.small.protocol.temp"),
@@ -69,6 +69,67 @@ def test_each_problem_is_one_line_with_its_key(content, path, value, line):
     change(content, path, value)
     found = problems(content)
     assert any(text.startswith(f"c.yaml: {line}") for text in found), found
+
+
+@pytest.fixture
+def networks(content):
+    """Return a configuration of one ensemble of networks, to change and to check."""
+    content["ensembles"]["small"] = {
+        "model": "harmonic_network",
+        "particles": 1000,
+        "protocol": {"name": "lattice_vacancies", "coordination": 7.0},
+        "samples": 2,
+        "analyses": ["spectra", "viscoelasticity"],
+    }
+    content["analyses"]["spectra"] = {"resolution": 0.1, "maximum": 3.0}
+    return content
+
+
+def test_networks_know_their_numbers_and_keep_them_when_read_again(networks, tmp_path):
+    config = check_config(networks)
+    small = config.ensembles["small"]
+    # 4 x 8^3 sites of fcc are nearest to 1000 / (7/12) atoms; 7/12 of them stay
+    assert (small.dimension, small.particles) == (3, round(2048 * 7 / 12))
+    assert small.density == pytest.approx(2**0.5 * small.particles / 2048)
+    write_resolved(config, tmp_path / "c.json")
+    assert load_config(tmp_path / "c.json") == config
+    change(networks, "ensembles.small.protocol", {"name": "bond_depleted_lattice"})
+    change(networks, "ensembles.small.protocol.lattice", "triangular")
+    assert check_config(networks).ensembles["small"].dimension == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "line"),
+    [
+        ("ensembles.small.model", "ipl_3d", "ensembles.small.model: 'ipl_3d' with lattice_vac"),
+        ("ensembles.small.protocol.coordination", 13.0, "ensembles.small.protocol: "),
+        ("ensembles.small.protocol.coordination", 0, "ensembles.small.protocol.coordination: "),
+        ("ensembles.small.protocol.lattice", "bcc", "ensembles.small.protocol.lattice: unknown"),
+        ("ensembles.small.protocol.cut", "narrow", "ensembles.small.protocol.cut: unknown key"),
+        ("ensembles.small.density", 2.0, "ensembles.small.density: 2 given, but the network has"),
+        ("ensembles.small.dimension", 2, "ensembles.small.protocol: "),
+        ("analyses.spectra.maximum", None, "ensembles.small.settings.spectra.maximum: not given"),
+        ("analyses.spectra.strains", ["xx"], "ensembles.small.settings.spectra.strains: 'xx'"),
+        ("analyses.spectra.strains", ["xw"], "ensembles.small.settings.spectra.strains: 'xw'"),
+        ("analyses.spectra.strains", ["12"], "analyses.spectra.strains.0: "),
+        ("analyses.spectra.strains", [], "analyses.spectra.strains: "),
+        ("analyses.viscoelasticity.damping", 0, "analyses.viscoelasticity.damping: "),
+        (
+            "analyses.viscoelasticity.times",
+            {"minimum": 10, "maximum": 1, "points": 5},
+            "analyses.viscoelasticity.times: maximum 1 is not above minimum 10",
+        ),
+    ],
+)
+def test_problems_of_networks_and_grids_are_one_line_each(networks, path, value, line):
+    change(networks, path, value)
+    found = problems(networks)
+    assert any(text.startswith(f"c.yaml: {line}") for text in found), found
+    assert all("\n" not in text and "Traceback" not in text for text in found)
+
+
+def test_a_glass_without_spectra_needs_no_resolution(content):
+    assert check_config(content).settings_of("small", "spectra").resolution is None
 
 
 def test_all_problems_are_named_at_once(content):

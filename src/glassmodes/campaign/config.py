@@ -24,7 +24,9 @@ ANALYSES: tuple[AnalysisName, ...] = ("modes", "moduli", "dipoles", "spectra", "
 DEFAULT_ANALYSES: tuple[AnalysisName, ...] = ("modes", "moduli", "dipoles")
 LatticeName = Literal["fcc", "triangular"]
 CutName = Literal["narrow", "independent"]
-StrainName = Annotated[str, Field(pattern=r"^[xyzw]{2}$")]
+StrainNames = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^[xyzw]{2}$")], ...], Field(min_length=1)
+]
 NETWORK_MODEL = "harmonic_network"
 ENSEMBLE_NAME = r"^[a-z][a-z0-9_]*$"
 
@@ -229,15 +231,30 @@ class Dipoles(Section):
 class Grid(Section):
     """A logarithmic grid, both ends included."""
 
-    minimum: float = key(..., "first point", "see above", gt=0)
-    maximum: float = key(..., "last point", "see above", gt=0)
-    points: int = key(..., "points, both ends included", "1", ge=2, le=10_000)
+    minimum: float
+    maximum: float
+    points: int = key(111, "points, both ends included", "1", ge=2, le=10_000)
 
     @model_validator(mode="after")
     def _rises(self) -> Grid:
-        if self.maximum <= self.minimum:
-            raise ValueError(f"maximum {self.maximum:g} is not above minimum {self.minimum:g}")
+        low, high = self.minimum, self.maximum
+        if high <= low:
+            raise ValueError(f"maximum {high:g} is not above minimum {low:g}")
         return self
+
+
+class FrequencyGrid(Grid):
+    """Frequencies of the strain: a logarithmic grid, both ends included."""
+
+    minimum: float = key(1e-9, "lowest frequency", "sqrt(energy/mass)/length", gt=0)
+    maximum: float = key(1e3, "highest frequency", "sqrt(energy/mass)/length", gt=0)
+
+
+class TimeGrid(Grid):
+    """Times after a step of strain: a logarithmic grid, both ends included."""
+
+    minimum: float = key(1.0, "shortest time", "length sqrt(mass/energy)", gt=0)
+    maximum: float = key(1e11, "longest time", "length sqrt(mass/energy)", gt=0)
 
 
 class Spectra(Section):
@@ -257,7 +274,7 @@ class Spectra(Section):
     )
     points: int = key(200, "points of the linear frequency grid", "1", ge=2, le=100_000)
     vectors: int = key(16, "random vectors behind D(w); its error falls with their root", "1", ge=2)
-    strains: tuple[StrainName, ...] | None = key(
+    strains: StrainNames | None = key(
         None, "strains of the correlator, such as xy; null: xy, xz, yz, ... of the dimension"
     )
 
@@ -266,12 +283,9 @@ class Viscoelasticity(Section):
     """Moduli G*(W) and G(t) under damped motion, without eigenvectors."""
 
     damping: float = key(1e4, "damping nu, a rate per unit mass", "1/time", gt=0)
-    frequencies: Grid = key(
-        Grid(minimum=1e-9, maximum=1e3, points=121),
-        "frequencies of the strain, sqrt(energy/mass)/length",
-    )
-    times: Grid = key(Grid(minimum=1.0, maximum=1e11, points=111), "times after a step of strain")
-    strains: tuple[StrainName, ...] | None = key(
+    frequencies: FrequencyGrid = key(FrequencyGrid(), "frequencies of the strain")
+    times: TimeGrid = key(TimeGrid(), "times after a step of strain")
+    strains: StrainNames | None = key(
         None, "strains, such as xy; null: xy, xz, yz, ... of the dimension"
     )
     tolerance: float = key(

@@ -58,7 +58,7 @@ and `reference/`, the tables and figures of one recorded run, are kept in the re
 |---|---|
 | `config.json` | the checked configuration with all defaults, as the jobs read it |
 | `run.json` | command, date, machine and versions of the last run |
-| `samples/ENSEMBLE/FIRST-LAST.h5` | the glasses of a batch and their records |
+| `samples/ENSEMBLE/FIRST-LAST.h5` | the glasses or networks of a batch and their records |
 | `analyses/ENSEMBLE/FIRST-LAST/ANALYSIS.h5` | the records of one analysis of a batch |
 | `timings/STAGE/ENSEMBLE/FIRST-LAST.csv` | wall times of each sample |
 | `logs/`, `benchmarks/` | log and resources of each job; a log ends with its command |
@@ -69,6 +69,8 @@ and `reference/`, the tables and figures of one recorded run, are kept in the re
 ## Tables
 
 `tables/units.csv` names the unit of every column; `docs/tables.md` explains them.
+
+A campaign has the tables, fits and figures of the analyses that it asks for, and no others.
 
 | file | rows |
 |---|---|
@@ -178,6 +180,8 @@ def _type(field: FieldInfo) -> str:
 
 
 def _type_name(annotation: Any) -> str:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     if annotation in _TYPES:
         return _TYPES[annotation]
     origin, members = get_origin(annotation), get_args(annotation)

@@ -13,7 +13,7 @@ from glassmodes.campaign.record_schema import SCHEMAS
 from glassmodes.errors import InputError
 
 STRUCTURE = ("coordination", "coordination_deviation", "bond_order", "largest_cluster")
-CURVES = {
+CURVES: dict[str, dict[str, tuple[str, ...]]] = {
     "spectra": {
         "frequency": ("density", "density_error", "density_times_correlator", "correlator")
     },
@@ -82,11 +82,12 @@ def read_analysis(source: EnsembleSource, analysis: str) -> SpectralRecords:
             for grid in grids:
                 grids[grid] = _shared(block.ragged(grid)[k], grids[grid], not index, block.path)
             index.append(int(block.array("index")[k]))
-            for collected in (scalars, texts):
-                for name, values in collected.items():
-                    values.append(block.array(name)[k])
-            for name, values in curves.items():
-                values.append(np.asarray(block.ragged(name)[k], dtype=np.float64))
+            for name, numbers in scalars.items():
+                numbers.append(float(block.array(name)[k]))
+            for name, words in texts.items():
+                words.append(str(block.array(name)[k]))
+            for name, arrays in curves.items():
+                arrays.append(np.asarray(block.ragged(name)[k], dtype=np.float64))
     return SpectralRecords(
         np.array(index, dtype=np.int64),
         {name: np.array(values, dtype=np.float64) for name, values in scalars.items()},

@@ -84,8 +84,8 @@ _TABLES = (
     TableSchema(
         "samples",
         "tables/samples.csv",
-        "one row per sample, refused ones included; energy, forces and liquid of a random network are "
-        "those of the glass it was made from",
+        "one row per sample, refused ones included; energy, forces and liquid of a random network "
+        "are those of the glass it was made from",
         (
             ENSEMBLE,
             SAMPLE,
