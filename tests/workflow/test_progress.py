@@ -60,6 +60,36 @@ def test_larger_samples_and_later_attempts_ask_for_more(content):
         assert memory == sorted(set(memory)) and minutes == sorted(set(minutes))
 
 
+def test_networks_ask_for_what_their_products_and_zero_modes_take(content):
+    network = {
+        "model": "harmonic_network",
+        "particles": 5000,
+        "protocol": {"name": "lattice_vacancies", "coordination": 7.0},
+        "samples": 2,
+        "analyses": ["viscoelasticity"],
+    }
+    content["analyses"]["spectra"] = {"resolution": 0.1, "maximum": 3.0}
+    content["ensembles"] = {
+        "moduli": network,
+        "spectra": network | {"analyses": ["spectra", "viscoelasticity"]},
+        "finer": network
+        | {
+            "analyses": ["spectra", "viscoelasticity"],
+            "settings": {"spectra": {"resolution": 0.01}},
+        },
+        "large": network | {"particles": 50000, "analyses": ["spectra", "viscoelasticity"]},
+        "huge": network | {"particles": 1000000, "analyses": ["spectra", "viscoelasticity"]},
+    }
+    config = check_config(content)
+    seconds = [costs.analysis_seconds(config, name) for name in config.ensembles]
+    assert seconds == sorted(set(seconds))
+    # A million particles must fit 12 GB: no factor is made there.
+    assert costs.job_megabytes(config, "huge", "analyse") < 12_000
+    assert costs.job_megabytes(config, "spectra", "analyse") > costs.job_megabytes(
+        config, "moduli", "analyse"
+    )
+
+
 def test_forced_stages_are_the_rules_that_are_in_use(content):
     content["ensembles"]["shared"] = content["ensembles"]["small"] | {
         "ranks": 2,

@@ -1,5 +1,5 @@
-# Analyse the samples of a batch. Modes, moduli and dipoles of a sample share its pairs,
-# operator and factor, hence one job, which leaves one file per analysis.
+# Analyse the samples of a batch. All analyses of a sample share its pairs, operator and factor,
+# hence one job, which leaves one file per analysis.
 
 for analyses in ANALYSIS_SETS:
 

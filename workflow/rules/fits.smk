@@ -1,8 +1,8 @@
-# Fit exponents, tails and size scalings, and compare with the published values.
+# Fit exponents, tails, size scalings and cubic forms, and compare with the published values.
 
 
 rule write_fits:
-    """Write exponents, window scans, tails and size scalings with their verdicts."""
+    """Write the fits of the analyses that the campaign has, with their verdicts."""
     input:
         TABLE_FILES,
     output:

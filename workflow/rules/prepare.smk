@@ -1,4 +1,4 @@
-# Prepare the samples of a batch: liquid, quench or cooling, minimum.
+# Prepare the samples of a batch: glasses (liquid, quench or cooling, minimum) or networks.
 
 
 rule prepare_batch:

@@ -46,7 +46,7 @@ def add_parser(subparsers) -> None:
             "--batch", required=True, metavar="ID", help="ENSEMBLE/FIRST-LAST, as `plan` lists them"
         )
     _add(verbs, "tables", tables, "write the tables from the records of all batches")
-    _add(verbs, "fits", fits, "fit exponents, tails and size scalings to the tables")
+    _add(verbs, "fits", fits, "fit exponents, tails, size scalings and cubic forms to the tables")
     _add(verbs, "compare", compare, "compare tables and fits with published values")
     _add(verbs, "figures", draw_all, "draw all figures from tables and fits")
     figure = _add(verbs, "figure", draw, "draw one figure from tables and fits")
