@@ -29,9 +29,9 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import eigh_tridiagonal
 
 from glassmodes.errors import InputError
+from glassmodes.kernels.quadrature import gauss_quadrature
 from glassmodes.spectra.chebyshev import random_starts
 from glassmodes.spectra.lanczos import MAX_COLUMNS, LockStepLanczos
 from glassmodes.spectra.operators import BlockOperator
@@ -75,8 +75,8 @@ class SpectralMeasure:
     def _quadrature(self) -> tuple[np.ndarray, np.ndarray]:
         if not self.steps:
             return np.zeros(0), np.zeros(0)
-        nodes, vectors = eigh_tridiagonal(self.alpha, self.beta, check_finite=False)
-        weights = self.norm_squared * vectors[0] ** 2
+        nodes, shares = gauss_quadrature(self.alpha, self.beta)
+        weights = self.norm_squared * shares
         void = np.abs(nodes) <= _ROUND_OFF * np.abs(nodes).max()
         void &= weights <= _NO_WEIGHT * self.norm_squared
         return nodes[~void], weights[~void]
