@@ -88,6 +88,17 @@ def test_archives_and_our_own_file_return_the_same_bits(tmp_path, d):
         assert same(sample, again, "positions", "masses", "diameters", "bonds", "stiffness")
 
 
+def test_archives_of_networks_need_no_species(tmp_path):
+    arrays = {"positions": np.eye(3), "box": np.full(3, 5.0)}
+    np.savez(tmp_path / "bare.npz", **arrays)
+    with pytest.raises(InputError, match=r"'species' is missing.*may be left out with bonds"):
+        read_sample(tmp_path / "bare.npz")
+    np.savez(tmp_path / "network.npz", **arrays, bonds=[[0, 1]])
+    assert read_sample(tmp_path / "network.npz").species.tolist() == [0, 0, 0]
+    with pytest.raises(InputError, match="type map"):
+        read_sample(tmp_path / "network.npz", type_map={"1": 0})
+
+
 def test_a_sample_of_a_batch_is_chosen_by_its_number(tmp_path):
     with h5py.File(tmp_path / "batch.h5", "w") as file:
         for k in range(3):

@@ -103,10 +103,13 @@ def test_densities():
         ({"diameters": np.zeros(12)}, "must be > 0"),
         ({"bonds": [[0, 12]]}, "indices run from 0 to 11"),
         ({"bonds": [[3, 3], [0, 1]]}, "to itself"),
+        ({"bonds": [[0, 1], [1, 0]]}, "particles 0 and 1 have more than one bond"),
+        ({"bonds": [[5, 11], [0, 1], [5, 11], [1, 2]]}, "particles 5 and 11 have more than one"),
         ({"bonds": [0, 1]}, "expected (M, 2)"),
         ({"bonds": None}, "there are no bonds"),
         ({"stiffness": [1.0]}, "stiffness has shape (1,)"),
         ({"rest_lengths": [1.0, np.nan]}, "NaN or infinite"),
+        ({"rest_lengths": [1.0, -0.5]}, "rest_lengths holds -0.5"),
     ],
 )
 def test_the_gate_names_what_is_wrong(changes, words):

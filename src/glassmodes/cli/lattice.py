@@ -124,9 +124,9 @@ def _make(args) -> dict:
     from glassmodes.cli.description import describe_sample
     from glassmodes.preparation import make_network
 
-    network = make_network(
-        _protocol(args), args.particles, args.seed, dimension=args.dimension, progress=log.info
-    )
+    protocol = _protocol(args)
+    tell = log.info if protocol["name"] == "random_network" else log.debug  # seconds or minutes
+    network = make_network(protocol, args.particles, args.seed, args.dimension, tell)
     network.write(args.output)
     evidence = network.provenance["evidence"]
     return {"output": args.output, **evidence, **describe_sample(network)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -75,7 +75,7 @@ def prepare_sample(
     if not isinstance(potential, PairPotential):
         raise InputError(f"the model {potential.name} is no pair potential: it cannot be prepared")
     if isinstance(protocol, Mapping):
-        protocol = protocol_from(protocol)
+        protocol = cast("Protocol", protocol_from(protocol))
     rng = np.random.default_rng(seed)
     sample = random_sample(potential, n, rng, dimension, density)
     found: dict[str, Any] = {}

@@ -14,7 +14,10 @@ from glassmodes.cli import answer, failure, launch, petsc
 from glassmodes.cli.parser import build_parser, parse, verb_parsers
 from glassmodes.errors import InputError, SampleError, SolverError
 
-VERBS = ("import", "export", "prepare", "minimize", "hessian", "moduli", "modes", "dipoles", "info")
+VERBS = (
+    "import", "export", "prepare", "lattice", "minimize", "hessian", "moduli", "modes", "dipoles",
+    "info",
+)  # fmt: skip
 
 
 def test_help_imports_nothing_heavy():
