@@ -66,6 +66,7 @@ def test_networks_ask_for_what_their_products_and_zero_modes_take(content):
         "particles": 5000,
         "protocol": {"name": "lattice_vacancies", "coordination": 7.0},
         "samples": 2,
+        "batch_size": 1,
         "analyses": ["viscoelasticity"],
     }
     content["analyses"]["spectra"] = {"resolution": 0.1, "maximum": 3.0}
