@@ -136,6 +136,7 @@ def _state_rows(ensemble: Row, tables: Tables) -> Iterator[Row]:
     yield _exponent_row(paper.LOSS_HIGH, "loss_high", ensemble, tables)
     if near:
         yield _exponent_row(paper.CREEP, "modulus", ensemble, tables)
+        yield _exponent_row(paper.CREEP_DECAY, "decay", ensemble, tables)
         yield _exponent_row(paper.CREEP_LIMIT, "decay", ensemble, tables)
         yield from _cubic_creep_row(ensemble, tables)
     yield from _decades_row(ensemble, tables, near)

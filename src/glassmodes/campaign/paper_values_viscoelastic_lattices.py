@@ -8,7 +8,7 @@ without errors, so each carries what an independent small reproduction needed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PAPER = "Milkus and Zaccone"
 CLOSED_FORM = "closed form"
@@ -83,7 +83,14 @@ CREEP = Claim(
     0.125,
     "section IV, Fig. 4",
 )
-CREEP_LIMIT = Claim("exponent of G(t) - G", "G(t) ~ t^(-1/2)", -0.5, 0.05, "Eq. 8, abstract")
+CREEP_DECAY = replace(CREEP, quantity="exponent of G(t) - G")
+CREEP_LIMIT = Claim(
+    "exponent of G(t) - G",
+    "t^(-1/2) from Eq. 7, which leaves G out",
+    -0.5,
+    0.05,
+    "Eq. 8, abstract",
+)
 CREEP_DECADES = Claim(
     "decades of power-law G(t)", "3 to 4 orders of magnitude in time", 3.5, 0.5, "caption of Fig. 4"
 )

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from glassmodes.campaign.config import CampaignConfig, Ensemble, Network
-from glassmodes.campaign.table_columns import Needs, one_of
+from glassmodes.campaign.table_columns import Needs, all_of, one_of
 from glassmodes.campaign.table_files import read_table
 from glassmodes.campaign.table_schema import TABLES
 
@@ -23,6 +23,13 @@ FIGURE_NEEDS: dict[str, Needs] = {
     "moduli_by_ensemble": one_of("moduli"),
     "disorder_parameter": one_of("moduli"),
     "dipole_stiffness": one_of("dipoles"),
+    "networks": all_of("networks"),
+    "spectral_densities": all_of("networks", "spectra"),
+    "oscillatory_moduli": all_of("networks", "viscoelasticity"),
+    "loss_exponents": all_of("networks", "viscoelasticity"),
+    "relaxation": all_of("networks", "viscoelasticity"),
+    "glass_relaxation": all_of("glasses", "viscoelasticity"),
+    "glass_spectra": all_of("glasses", "spectra"),
 }
 """The keys of ``figures.FIGURES``, which would load matplotlib, and what each one needs."""
 

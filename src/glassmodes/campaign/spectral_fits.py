@@ -51,8 +51,8 @@ CREEP = (-0.75, -0.5)
 
 CREEP_TOLERANCE = 0.05
 
-LATE_TIMES = (3.0, 100.0)
-"""Times in units of ``nu / w_min**2`` where only modes below the first phonon are left."""
+LATE_TIMES = (2.0, 20.0)
+"""Times in units of ``nu / w_min**2`` where mostly modes below the first phonon are left."""
 
 FITTED_EDGES = (0.6, 1.6, 1001)
 """Range and number of edges tried, in units of the band edge."""
@@ -155,6 +155,7 @@ class Law:
     """A power law to look for: where, in which curves, what is expected.
 
     `bounds` are the local exponents that count as the law between `ends`; None for none.
+    Neighbouring points of a spectrum are too close for local exponents: it is `noisy`.
     """
 
     quantity: str
@@ -165,6 +166,7 @@ class Law:
     expected: float | None
     bounds: tuple[float, float] | None = None
     ends: tuple[float, float] = (0.0, math.inf)
+    noisy: bool = False
 
 
 def exponent_rows(source: Source, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -233,12 +235,13 @@ def _spectrum_laws(source: Source) -> Iterator[Law]:
     density, product = curves["density"], curves["density_times_correlator"]
     grid = np.maximum(curves.grid, np.finfo(float).tiny)
     plateau = 0.0 if near else source.row["dimension"] - 1.0
-    yield Law("density", window, grid, density, None, plateau)
+    yield Law("density", window, grid, density, None, plateau, noisy=True)
     ratio_curves = np.stack([product, density], axis=1)
-    yield Law("correlator", window, grid, ratio_curves, None, 2.0 if network else None)
+    quadratic = 2.0 if network else None
+    yield Law("correlator", window, grid, ratio_curves, None, quadratic, noisy=True)
     expected = 2.0 if near else source.row["dimension"] + 1.0
     cubic = source.cubic.get("cubic_form")
-    yield Law("density_times_correlator", window, grid, product, cubic, expected)
+    yield Law("density_times_correlator", window, grid, product, cubic, expected, noisy=True)
 
 
 def _exponent_row(source: Source, law: Law, options: dict[str, Any]) -> dict[str, Any]:
@@ -254,8 +257,8 @@ def _exponent_row(source: Source, law: Law, options: dict[str, Any]) -> dict[str
         "window_high": fit.high,
         "decades": fit.decades,
         **(estimate_cells("exponent", fit.exponent) if resolved else unknown_estimate("exponent")),
-        "smallest_local": fit.smallest,
-        "largest_local": fit.largest,
+        "smallest_local": None if law.noisy else fit.smallest,
+        "largest_local": None if law.noisy else fit.largest,
         "cubic_exponent": _cubic_exponent(law, fit),
         "expected": law.expected,
         **_law_cells(law, options),

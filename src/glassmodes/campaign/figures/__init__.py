@@ -11,8 +11,16 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from glassmodes.campaign.figures import mechanics, preparation, vibrations
+from glassmodes.campaign.figures import (
+    glasses,
+    mechanics,
+    networks,
+    preparation,
+    vibrations,
+    viscoelastic,
+)
 from glassmodes.campaign.figures.style import paper_style
+from glassmodes.campaign.products import figures_of
 from glassmodes.campaign.table_files import replacing
 from glassmodes.errors import InputError, nearest
 
@@ -85,6 +93,54 @@ FIGURES: dict[str, FigureSpec] = {
         "Stiffness of responses to local dipoles",
         "Distribution of the dipole stiffness over random contacts; dotted lines are the means.",
     ),
+    "networks": FigureSpec(
+        networks.draw_networks,
+        "The networks",
+        "Structure, non-affine force and moduli of every ensemble of networks. Strokes: closed "
+        "forms for bonds kept at random and the effective medium. Errors are standard errors over "
+        "samples; the bar of the coordination is its standard deviation over particles.",
+    ),
+    "spectral_densities": FigureSpec(
+        viscoelastic.draw_spectral_densities,
+        "Density of states and non-affine correlator",
+        "Milkus and Zaccone, Fig. 2, from the largest samples: D, Gamma and their product divided "
+        "by the paper's factor and by the sum rule. Dotted: cubic form of the first system, "
+        "without a free parameter. Bands: confidence intervals over samples.",
+    ),
+    "oscillatory_moduli": FigureSpec(
+        viscoelastic.draw_oscillatory_moduli,
+        "Storage and loss modulus",
+        "Milkus and Zaccone, Fig. 3, from the true spectral function: G', G'' as it is, divided by "
+        "the paper's factor, and by the sum rule. Dotted: cubic form of the first system. Below "
+        "w_min^2/nu every finite sample is linear in W.",
+    ),
+    "loss_exponents": FigureSpec(
+        viscoelastic.draw_loss_exponents,
+        "Local exponents of the loss modulus",
+        "d ln G'' / d ln W for every size. Triangles: w_min^2/nu of each size, below which a "
+        "finite sample is trivially linear. Grey: window of the largest size. Dotted: cubic form, "
+        "which tends to 1/2 for every Z.",
+    ),
+    "relaxation": FigureSpec(
+        viscoelastic.draw_relaxation,
+        "Relaxation modulus",
+        "Milkus and Zaccone, Fig. 4, from the true spectral function: G(t), its decay G(t) - G, "
+        "and the local exponents of both. Grey: the paper's range from -1/2 to -3/4. Triangles: "
+        "nu/w_min^2, where the first phonon has relaxed. Dotted: cubic form of the first system.",
+    ),
+    "glass_relaxation": FigureSpec(
+        glasses.draw_glass_relaxation,
+        "Glasses beside the lattices",
+        "Decay G(t) - G of glasses and of networks of the same dimension in units of G_A - G, "
+        "against time in units of the shortest relaxation time, with its local exponents. "
+        "Quasilocalised modes ask for -3/2, phonons for -d/2. Triangles: the first phonon.",
+    ),
+    "glass_spectra": FigureSpec(
+        glasses.draw_glass_spectra,
+        "Spectra of the glasses",
+        "Density of states and D Gamma of the glasses without eigenvectors. Phonons alone give "
+        "D ~ w^(d-1) and D Gamma ~ w^(d+1); quasilocalised modes D Gamma ~ w^4.",
+    ),
 }
 
 
@@ -111,5 +167,5 @@ def write_figure(config, name: str) -> list[Path]:
 
 
 def write_figures(config) -> list[Path]:
-    """Write every figure."""
-    return [path for name in FIGURES for path in write_figure(config, name)]
+    """Write every figure that the campaign has."""
+    return [path for name in figures_of(config) for path in write_figure(config, name)]

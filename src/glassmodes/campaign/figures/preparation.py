@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from glassmodes.campaign.config import NETWORK_MODEL
 from glassmodes.campaign.figures.series import by_protocol, rows_by_ensemble
 from glassmodes.campaign.figures.style import GUIDE, letter, looks, panels, say_empty
 from glassmodes.campaign.table_files import column, read_table
@@ -27,7 +28,8 @@ _PANELS = (
 
 def draw_preparation(results: Path) -> Figure:
     """Equilibration, energy, pressure and residual force of all accepted samples."""
-    ensembles = by_protocol(read_table(results, "ensembles"))
+    every = by_protocol(read_table(results, "ensembles"))
+    ensembles = [e for e in every if e["model"] != NETWORK_MODEL]
     samples = rows_by_ensemble(read_table(results, "samples"))
     style = looks(ensembles)
     figure, axes = panels(len(_PANELS), sharey=True)

@@ -124,9 +124,17 @@ def finish_panels(axes: dict[int, Axes]) -> None:
         legend_above(ax, f"{letter(k)} {d} dimensions" if len(axes) > 1 else f"{d} dimensions")
 
 
-def legend_above(ax: Axes, title: str, columns: int = 2) -> None:
-    """Put a heading and the legend above the panel, where no data can hide."""
-    handles, labels = ax.get_legend_handles_labels()
+def legend_above(
+    ax: Axes, title: str, columns: int = 2, entries: dict[str, Any] | None = None
+) -> None:
+    """Put a heading and the legend above the panel, where no data can hide.
+
+    `entries` holds handles by label; without it those of the panel are used.
+    """
+    if entries is None:
+        handles, labels = ax.get_legend_handles_labels()
+    else:
+        handles, labels = list(entries.values()), list(entries)
     legend = ax.legend(
         handles,
         labels,
