@@ -76,30 +76,27 @@ def spectral_bound(operator: BlockOperator, width: int = 8, seed: int = 1) -> Sp
 def largest_eigenvalue(operator: BlockOperator, tolerance: float = 1e-6, seed: int = 1) -> float:
     """Return the largest eigenvalue to a relative error of about `tolerance`.
 
-    Lanczos from four random vectors until the largest Ritz value r with residual s has
-    s^2 / r below it (the error of an isolated eigenvalue is s^2 / gap) and stops moving.
-    Collective.
+    Lanczos until the largest Ritz values of four random vectors agree and stand still: a rare
+    stiff place that one of them has not seen yet keeps them apart.  Collective.
     """
     run = LockStepLanczos(operator, operator.random_block(4, seed, _BOUND_STREAM))
-    before = 0.0
-    while run.taken < _EDGE_STEPS:
-        if np.any(run.alive):
-            run.step()
+    largest = 0.0
+    while run.taken < _EDGE_STEPS and np.any(run.alive):
+        run.step()
         if run.taken % _EDGE_LOOK and np.any(run.alive):
             continue
-        best = 0.0
-        for q in range(4):
-            diagonal, off_diagonal = run.tridiagonal(q)
-            if len(diagonal):
-                last = len(diagonal) - 1
-                values = eigvalsh_tridiagonal(
-                    diagonal, off_diagonal, select="i", select_range=(last, last)
-                )
-                best = max(best, float(values[0]))
-        if abs(best - before) <= 0.1 * tolerance * best or not np.any(run.alive):
-            return best
-        before = best
-    return before
+        tops = [_largest_node(*run.tridiagonal(q)) for q in range(4)]
+        before, largest = largest, max(tops)
+        if largest - min(before, *tops) <= tolerance * largest:
+            break
+    return largest
+
+
+def _largest_node(diagonal: np.ndarray, off_diagonal: np.ndarray) -> float:
+    if not len(diagonal):
+        return 0.0
+    place = (len(diagonal) - 1,) * 2
+    return float(eigvalsh_tridiagonal(diagonal, off_diagonal, select="i", select_range=place)[0])
 
 
 def chebyshev_steps(

@@ -13,7 +13,9 @@ Phys. 78, 275 (2006).
 Zero modes that are not projected out leave w_r (-1)^n in the moments of vector r, with w_r
 the square of its part among them.  The smooth rest of the density decays in n, so a tapered
 average of (-1)^n mu_n over the last moments is w_r: it is taken out of each vector, with its
-noise, and its mean over the vectors is a count of the zero modes.
+noise, and its mean over the vectors is a count of the zero modes.  Soft modes within a few
+resolutions of zero bias it; how much shows in the change when half of the moments are left
+out, and a known count of the zero modes corrects the mean.
 """
 
 from __future__ import annotations
@@ -39,20 +41,22 @@ from glassmodes.spectra.spectral_measure import FULL_WIDTH, gaussian_density
 
 BATCH = 8  # random vectors at once
 _GRID = 4  # default grid points a resolution
-_TAIL = 0.25  # first moment of the tail, as a share of all
+_TAIL = 0.5  # first moment of the tail, as a share of all
 
 
 @dataclass(frozen=True)
 class DensityOfStates:
     """Density of states in frequency, normalised to 1 over the vibrations.
 
-    frequency, density, error : (F,); error is the standard error over random vectors.
+    frequency, density, error : (F,); error is the standard error over random vectors, and
+        near zero that of the weight of zero modes which was taken out.
     vibrations, zero_modes : n = rows - zero_modes, and all null vectors, projected or not.
     max_frequency : the band edge, square root of the largest eigenvalue.
     resolution : full width at half maximum of the kernel at frequency 0.
     vectors, products : random vectors, and products for each of them.
     zero_weight, zero_weight_error : null vectors beyond the projected ones as the moments
-        see them, with the standard error over the vectors; 0 where none were looked for.
+        see them, with the standard error over the vectors and the change from half of the
+        moments to all; 0 where none were looked for.
     exact_modes, exact_below : eigenmodes found one by one, and the frequency they end at.
     """
 
@@ -126,6 +130,33 @@ def zero_weights(moments: np.ndarray) -> np.ndarray:
     return (taper * (-1.0) ** n) @ moments[first:] / taper.sum()
 
 
+@dataclass(frozen=True)
+class _ZeroPeak:
+    """Weight of zero modes in every vector, its mean with two errors: of chance, of bias."""
+
+    weights: np.ndarray
+    chance: float = 0.0
+    bias: float = 0.0
+
+    @property
+    def error(self) -> float:
+        return math.hypot(self.chance, self.bias)
+
+    @classmethod
+    def of(cls, moments: np.ndarray) -> _ZeroPeak:
+        weights = zero_weights(moments)
+        coarse = zero_weights(moments[: max(2, len(moments) // 2)])
+        chance = float(weights.std(ddof=1) / math.sqrt(len(weights)))
+        return cls(weights, chance, abs(float(np.mean(weights - coarse))))
+
+    def knowing(self, count: int) -> _ZeroPeak:
+        """Pull the mean towards the true count, the more the larger the bias."""
+        believed = self.bias**2 / max(self.error**2, np.finfo(float).tiny)
+        shift = believed * (count - self.weights.mean())
+        left = math.sqrt(believed) * self.chance  # the vectors do have more or less than that
+        return _ZeroPeak(self.weights + shift, left, 0.0)
+
+
 def density_of_states(
     operator: BlockOperator,
     *,
@@ -183,37 +214,40 @@ def density_of_states(
         exact = lowest_modes(operator, below=exact_below**2)
         zero_modes = max(exact.zero_modes, 0 if isinstance(zero_modes, str | None) else zero_modes)
     moments = _random_moments(operator, exact, vectors, seed, bound, products)
-    floppy = np.zeros(vectors)
     deflated = operator.nullity if exact is None else exact.zero_modes
-    if zero_modes == "estimate" or (zero_modes is not None and zero_modes > deflated):
-        floppy = zero_weights(moments)
-        moments -= (-1.0) ** np.arange(len(moments))[:, None] * floppy
-    weight, weight_error = float(floppy.mean()), float(floppy.std(ddof=1) / math.sqrt(vectors))
+    found = taken = _ZeroPeak(np.zeros(vectors))
     if zero_modes == "estimate":
-        zero_modes = deflated + max(0, round(weight))
+        found = taken = _ZeroPeak.of(moments)
+        zero_modes = deflated + max(0, round(found.weights.mean()))
+    elif zero_modes is not None and zero_modes > deflated:
+        found = _ZeroPeak.of(moments)
+        taken = found.knowing(zero_modes - deflated)
     zero_modes = deflated if zero_modes is None else zero_modes
+    peak = (-1.0) ** np.arange(len(moments))[:, None]  # the moments of one zero mode
+    moments -= peak * taken.weights
     vibrations = operator.n - zero_modes
     known = 0 if exact is None else len(exact.values)
     share = 1 - known / vibrations
     density = frequency_density(moments / moments[0] * share, bound, frequency)
+    line = frequency_density(peak, bound, frequency)[:, 0] / vibrations
     result = DensityOfStates(
         frequency=frequency,
         density=density.mean(axis=1),
-        error=density.std(axis=1, ddof=1) / math.sqrt(vectors),
+        error=np.hypot(density.std(axis=1, ddof=1) / math.sqrt(vectors), taken.error * line),
         vibrations=vibrations,
         zero_modes=zero_modes,
         max_frequency=math.sqrt(largest_eigenvalue(operator)),
         resolution=resolution,
         vectors=vectors,
         products=products,
-        zero_weight=weight,
-        zero_weight_error=weight_error,
+        zero_weight=float(found.weights.mean()),
+        zero_weight_error=found.error,
     )
     if exact is None:
         return result
-    line = _exact_lines(exact.values, bound, frequency, products, exact_resolution) / vibrations
+    lines = _exact_lines(exact.values, bound, frequency, products, exact_resolution) / vibrations
     return replace(
-        result, density=result.density + line, exact_modes=known, exact_below=float(exact_below)
+        result, density=result.density + lines, exact_modes=known, exact_below=float(exact_below)
     )
 
 

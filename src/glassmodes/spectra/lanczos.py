@@ -21,7 +21,7 @@ from glassmodes.kernels.block import WIDTHS, padded_width
 from glassmodes.spectra.operators import BlockOperator
 
 MAX_COLUMNS = WIDTHS[-1]
-_INVARIANT = 1e-13  # beta / |A|: the Krylov space holds nothing new
+_INVARIANT = 1e-12  # beta / |A|: the Krylov space holds nothing new
 _CANCELLED = 1e-3  # share of |A v|^2 left after alpha v is taken off, below which it is recomputed
 
 
@@ -125,8 +125,3 @@ class LockStepLanczos:
         alpha = np.array([values[column] for values in self._alpha[:steps]])
         beta = np.array([values[column] for values in self._beta[: max(steps - 1, 0)]])
         return alpha, beta
-
-    @property
-    def last_beta(self) -> np.ndarray:
-        """The beta that leads out of each T, (m,)."""
-        return self._beta[-1][: self._count]
