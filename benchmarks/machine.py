@@ -45,6 +45,17 @@ def start_up_seconds() -> float:
     return time.perf_counter() - begin
 
 
+def reset_peak_memory() -> None:
+    """Let `peak_memory` count from what is in use now."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory() -> float:
+    """Return the largest memory this process had since the last reset, in GB."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024e-9
+
+
 def _processor() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

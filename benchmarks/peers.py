@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 from petsc4py import PETSc
+from rows import measure
 from slepc4py import SLEPc
 
 TOLERANCE = 1e-8
@@ -47,6 +48,29 @@ def slepc_modes(matrix: PETSc.Mat, count: int, shift: float) -> np.ndarray:
     values = np.array([solver.getEigenvalue(k).real for k in range(count)])
     solver.destroy()
     return np.sort(values)
+
+
+def petsc_matrices(rows: sp.csr_matrix, size: int):
+    """Yield the name and the matrix of PETSc's scalar and blocked formats, one at a time.
+
+    rows : (n, n) with symmetric blocks of `size` rows, so that their order does not matter.
+    """
+    parts = rows.indptr.astype(PETSc.IntType), rows.indices.astype(PETSc.IntType), rows.data
+    yield "AIJ", PETSc.Mat().createAIJ(rows.shape, bsize=size, csr=parts, comm=PETSc.COMM_SELF)
+    blocks = rows.tobsr((size, size))
+    parts = (*(x.astype(PETSc.IntType) for x in (blocks.indptr, blocks.indices)), blocks.data)
+    yield "BAIJ", PETSc.Mat().createBAIJ(rows.shape, bsize=size, csr=parts, comm=PETSc.COMM_SELF)
+
+
+def petsc_product_seconds(matrix: PETSc.Mat) -> float:
+    """Return the seconds of one product of a PETSc matrix with one vector."""
+    x, y = matrix.createVecs()
+    x.setRandom()
+    matrix.mult(x, y)
+    _, seconds = measure(lambda: matrix.mult(x, y), repeats=10)
+    x.destroy()
+    y.destroy()
+    return seconds
 
 
 class MumpsSolver:

@@ -11,6 +11,7 @@ import glassmodes  # isort: skip  sets one BLAS thread before numpy loads
 import argparse
 import os
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
@@ -18,7 +19,15 @@ import machine
 from rows import Row, markdown, write_csv
 
 HERE = Path(__file__).resolve().parent
-CASES = ("modes", "dipoles", "moduli", "dynamics")
+CASES = {
+    "modes": (2000, 8000),
+    "dipoles": (2000, 8000),
+    "moduli": (2000, 8000),
+    "dynamics": (2000, 8000),
+    "dense": (2333,),
+    "spectral": (10_000, 100_000, 1_000_000),
+}
+"""Cases and the numbers of particles they run with."""
 IDLE = 0.3
 
 
@@ -31,17 +40,27 @@ def main() -> None:
     if load > IDLE:
         print(f"warning: the load is {load:.2f}; these times are not to be quoted", file=sys.stderr)
 
+    rows: list[Row] = []
+    for case in arguments.only:
+        rows += run_case(case, arguments.sizes or CASES[case], not arguments.no_peers)
+    record(arguments.name, facts, rows)
+
+
+def run_case(case: str, sizes: Iterable[int], with_peers: bool) -> list[Row]:
+    """Run one case at every size; a case may bring its own samples and compare its sizes."""
     from glasses import glass
 
+    module = import_module(case)
     rows: list[Row] = []
-    for particles in arguments.sizes:
-        sample = glass(particles)
-        for case in arguments.only:
-            print(f"{case}, N = {particles:,} ...", file=sys.stderr, flush=True)
-            new = import_module(case).run(sample, with_peers=not arguments.no_peers)
-            rows += new
-            print(markdown(new), file=sys.stderr, flush=True)
-    record(arguments.name, facts, rows)
+    for particles in sizes:
+        print(f"{case}, N = {particles:,} ...", file=sys.stderr, flush=True)
+        sample = getattr(module, "sample", glass)(particles)
+        new = module.run(sample, with_peers=with_peers)
+        rows += new
+        print(markdown(new), file=sys.stderr, flush=True)
+    if hasattr(module, "compare_sizes"):
+        rows += module.compare_sizes(rows)
+    return rows
 
 
 def record(name: str, facts: dict[str, str], rows: list[Row]) -> None:
@@ -61,7 +80,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--name", default="latest", help="name of the files in benchmarks/results")
     parser.add_argument("--only", nargs="+", choices=CASES, default=CASES, help="cases to run")
     parser.add_argument(
-        "--sizes", nargs="+", type=int, default=[2000, 8000], help="numbers of particles"
+        "--sizes", nargs="+", type=int, help="numbers of particles (default: those of each case)"
     )
     parser.add_argument("--no-peers", action="store_true", help="time ours only")
     return parser.parse_args()
