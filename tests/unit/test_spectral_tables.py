@@ -6,7 +6,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from glassmodes.campaign.compare import write_comparison
 from glassmodes.campaign.config import check_config
+from glassmodes.campaign.figures import draw_figure
+from glassmodes.campaign.fits import write_fits
 from glassmodes.campaign.manifest import build_manifest
 from glassmodes.campaign.products import features_of, figures_of, tables_of
 from glassmodes.campaign.record_schema import SCHEMAS
@@ -355,3 +358,30 @@ def test_perfect_lattices_reach_their_moduli():
         full = lattice.effective_medium_modulus(lattice.coordination, 1.0)
         assert full == pytest.approx(affine, rel=1e-10)
         assert lattice.effective_medium_modulus(2.0 * lattice.dimension, 1.0) == 0.0
+
+
+def test_fits_comparison_and_figures_follow_from_the_tables(campaign):
+    write_fits(campaign)
+    write_comparison(campaign)
+    for name in tables_of(campaign):
+        assert table_path(campaign.results, name).is_file(), name
+    decay = {r["quantity"]: r for r in rows_of(campaign, "response_exponents", ensemble="cut")}
+    assert decay["loss_high"]["exponent"] == pytest.approx(-1.0, abs=0.01)
+    papers = {r["paper"] for r in rows_of(campaign, "comparison")}
+    assert papers == {"Milkus and Zaccone", "closed form", "prediction"}
+    for name in figures_of(campaign):
+        axes = draw_figure(campaign.results, name).axes
+        assert all(ax.lines or ax.texts for ax in axes), name
+        assert any(ax.lines for ax in axes) or name == "preparation"
+
+
+def test_a_campaign_of_glasses_without_spectra_has_no_comparison_with_lattices(tmp_path):
+    config = configure(tmp_path, {"glass": {**ENSEMBLES["glass"], "analyses": ["viscoelasticity"]}})
+    write_results(config)
+    write_tables(config)
+    write_fits(config)
+    write_comparison(config)
+    assert {r["paper"] for r in rows_of(config, "comparison")} == {"prediction"}
+    assert "cubic_forms" not in tables_of(config)
+    for name in figures_of(config):
+        draw_figure(config.results, name)

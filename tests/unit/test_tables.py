@@ -11,7 +11,7 @@ import pytest
 
 from glassmodes.campaign.compare import write_comparison
 from glassmodes.campaign.config import check_config
-from glassmodes.campaign.figures import FIGURES, draw_figure, write_figure
+from glassmodes.campaign.figures import draw_figure, write_figure, write_figures
 from glassmodes.campaign.fits import write_fits
 from glassmodes.campaign.manifest import build_manifest
 from glassmodes.campaign.products import figures_of, tables_of
@@ -380,15 +380,16 @@ def test_ensemble_without_modes_and_without_accepted_samples(tmp_path):
     write_all(config)
     counts = {r["ensemble"]: r["samples_with_modes"] for r in rows_of(config, "ensembles")}
     assert counts == {"ipl_2d": 0, "none": 0}
-    for name in FIGURES:
+    for name in figures_of(config):
         draw_figure(config.results, name)
     with pytest.raises(InputError, match="run the stage figures"):
         write_report(config)
 
 
 def test_figures_are_drawn_and_the_report_stands_alone(campaign):
-    for name in FIGURES:
-        pdf, png = write_figure(campaign, name)
+    written = write_figures(campaign)
+    assert [p.stem for p in written[::2]] == figures_of(campaign)
+    for pdf, png in zip(written[::2], written[1::2], strict=True):
         assert pdf.read_bytes().startswith(b"%PDF")
         pixels = matplotlib.image.imread(png)
         assert pixels[..., :3].std() > 0.01  # not a blank page
@@ -396,7 +397,7 @@ def test_figures_are_drawn_and_the_report_stands_alone(campaign):
     page = write_report(campaign).read_text(encoding="utf-8")
     assert not re.search(r'(?:src|href)="(?:https?:)?//', page)
     assert "@import" not in page and "<script" not in page
-    assert page.count("data:image/png;base64,") == len(FIGURES)
+    assert page.count("data:image/png;base64,") == len(figures_of(campaign))
     for path in re.findall(r'href="((?:tables|fits|figures)/[^"]+)"', page):
         assert (campaign.results / path).is_file(), path
     assert "saddle" in page and "make campaign" in page
