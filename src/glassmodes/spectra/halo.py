@@ -28,8 +28,8 @@ class Halo:
         self.n_sites = int(n_sites)
         self.first, self.last = split_range(self.n_sites, comm.size, comm.rank)
         self.n_owned = self.last - self.first
-        needed = np.unique(np.asarray(needed, np.int64))
-        self.ghosts = needed[(needed < self.first) | (needed >= self.last)]
+        needed = np.asarray(needed, np.int64)
+        self.ghosts = np.unique(needed[(needed < self.first) | (needed >= self.last)])
         self.n_total = self.n_owned + len(self.ghosts)
         starts = np.array([split_range(self.n_sites, comm.size, r)[0] for r in range(comm.size)])
         cuts = np.concatenate([np.searchsorted(self.ghosts, starts), [len(self.ghosts)]])
