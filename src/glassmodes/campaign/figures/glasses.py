@@ -49,7 +49,14 @@ def draw_glass_relaxation(results: Path) -> Figure:
         legend_above(ax, f"{letter(k)} {d} dimensions")
     for k, ax in enumerate(grid[1]):
         ax.set_title(letter(grid.shape[1] + k), loc="left", fontweight="bold")
+    _say_without(grid, dimensions, "no relaxation of glasses")
     return figure
+
+
+def _say_without(grid: np.ndarray, dimensions: list[int], words: str) -> None:
+    if not dimensions:
+        for ax in grid.ravel():
+            say_empty(ax, words)
 
 
 def _panel(top: Axes, bottom: Axes, glasses: Rows, lattices: Rows, data: dict[str, Rows]) -> None:
@@ -150,6 +157,7 @@ def draw_glass_spectra(results: Path) -> Figure:
         legend_above(ax, f"{letter(k)} {d} dimensions")
     for k, ax in enumerate(grid[1]):
         legend_above(ax, letter(grid.shape[1] + k))
+    _say_without(grid, dimensions, "no spectra of glasses")
     return figure
 
 
