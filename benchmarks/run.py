@@ -24,7 +24,7 @@ CASES = {
     "dipoles": (2000, 8000),
     "moduli": (2000, 8000),
     "dynamics": (2000, 8000),
-    "dense": (2333,),
+    "dense": (3106,),
     "spectral": (10_000, 100_000, 1_000_000),
 }
 """Cases and the numbers of particles they run with."""
