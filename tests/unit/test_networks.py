@@ -86,25 +86,25 @@ def test_a_perfect_lattice_has_inversion_symmetry_and_the_moduli_of_a_crystal(ki
     assert np.isclose(affine_modulus(inter), exact, rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("settings", "correlation"),
-    [
-        ({"coordination": 7.0}, 12 / 11),
-        ({"coordination": 6.1}, 12 / 11),
-        ({"coordination": 7.0, "cut": "independent"}, 1.0),
-        ({"coordination": 6.1, "cut": "independent"}, 1.0),
-    ],
-)
-def test_cut_bonds_give_the_non_affine_force_of_their_statistics(settings, correlation):
-    """<|Ξ|²> = p (1 - p), times 12/11 where every atom keeps the same number of its 12 bonds."""
-    sample = lattice(n=4000, **settings)
+@pytest.mark.parametrize("cut", ["narrow", "independent"])
+@pytest.mark.parametrize(("kind", "z"), [("fcc", 7.0), ("fcc", 6.1), ("triangular", 4.2)])
+def test_cut_bonds_give_the_non_affine_force_of_their_statistics(kind, z, cut):
+    """<|Ξ|²> = S [p - <z(z-1)>/Z(Z-1)], S = Σ (n_x n_y)² over the Z bonds of the whole lattice.
+
+    S p (1 - p) for independent cuts, times Z/(Z - 1) where every atom has the same degree.
+    """
+    sample = lattice(kind, 4000, coordination=z, cut=cut)
     inter = find_interactions(sample)
-    p = settings["coordination"] / 12
-    # 4,000 atoms and 6 planes scatter by 1 %
-    assert np.isclose(mean_square_force(inter), correlation * p * (1 - p), rtol=0.03)
-    # the mean over planes counts bonds only, whichever were cut
-    z = evidence_of(sample)["coordination"]
-    assert np.isclose(affine_modulus(inter), np.sqrt(2) * z / 24, rtol=1e-12)
+    whole = PERFECT[kind][1]
+    degree = degrees(sample.bonds, sample.particles)
+    together = np.mean(degree * (degree - 1)) / (whole * (whole - 1))
+    total = {"fcc": 1.0, "triangular": 0.75}[kind]
+    # 4,000 atoms and 6 planes (2 in 2D) scatter by 1 % (2 %)
+    assert np.isclose(mean_square_force(inter), total * (z / whole - together), rtol=0.04)
+    # the mean over planes of fcc counts bonds only, whichever were cut
+    if kind == "fcc":
+        measured = evidence_of(sample)["coordination"]
+        assert np.isclose(affine_modulus(inter), np.sqrt(2) * measured / 24, rtol=1e-12)
 
 
 @pytest.mark.parametrize("z", [7.0, 6.0])
