@@ -5,6 +5,7 @@ Networks of unit springs, fcc with vacancies at Z = 7.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import ceilings
@@ -52,16 +53,23 @@ def compare_sizes(rows: list[Row]) -> list[Row]:
     """Return the exponents of N between the smallest and the largest network."""
     found = []
     for case in (DENSITY, MODULUS, PRODUCT):
-        same = [row for row in rows if row.case == case and row.method.startswith("glassmodes")]
-        sizes = sorted({row.particles for row in same})
-        ends = [[row for row in same if row.particles == n][-1] for n in (sizes[0], sizes[-1])]
+        best: dict[int, Row] = {}
+        for row in rows:
+            if row.case == case and row.method.startswith("glassmodes"):
+                best[row.particles] = row  # the widest block comes last
+        sizes = sorted(best)
         if len(sizes) < 2:
             continue
-        growth = math.log(ends[1].value / ends[0].value) / math.log(sizes[-1] / sizes[0])
-        row = Row(f"{case}: exponent of N", sizes[-1], ends[1].method, growth, "")
-        row.accuracy = f"from N = {sizes[0]:,}"
+        steps = [_exponent(best[a], best[b]) for a, b in itertools.pairwise(sizes)]
+        overall = _exponent(best[sizes[0]], best[sizes[-1]])
+        row = Row(f"{case}: exponent of N", sizes[-1], best[sizes[-1]].method, overall, "")
+        row.accuracy = f"from N = {sizes[0]:,}; size by size {', '.join(f'{s:.2f}' for s in steps)}"
         found.append(row)
     return found
+
+
+def _exponent(small: Row, large: Row) -> float:
+    return math.log(large.value / small.value) / math.log(large.particles / small.particles)
 
 
 def _system(sample) -> HarmonicSystem:
