@@ -55,7 +55,7 @@ def comparison_rows(tables: Tables) -> Iterator[Row]:
     if any(e["dimension"] == PAPER_DIMENSION for e in ensembles):
         for row in tables["collapse"]:
             yield from _collapse_row(row, tables)
-    for network in tables["networks"]:
+    for network in largest_of_each_state(tables["networks"]):
         yield from _closed_form_rows(network, tables)
     for ensemble in ensembles:
         if not state_label(ensemble):
@@ -133,13 +133,18 @@ def _state_rows(ensemble: Row, tables: Tables) -> Iterator[Row]:
         paper.LOSS_NEAR if near else paper.LOSS_STABLE, "loss_low", ensemble, tables
     )
     yield from _cubic_loss_row(ensemble, tables, near)
+    if not near:
+        yield from _linear_row(ensemble, tables)
     yield _exponent_row(paper.LOSS_HIGH, "loss_high", ensemble, tables)
     if near:
         yield _exponent_row(paper.CREEP, "modulus", ensemble, tables)
         yield _exponent_row(paper.CREEP_DECAY, "decay", ensemble, tables)
         yield _exponent_row(paper.CREEP_LIMIT, "decay", ensemble, tables)
         yield from _cubic_creep_row(ensemble, tables)
-    yield from _decades_row(ensemble, tables, near)
+        yield from _decades_row(paper.CREEP_DECADES, "modulus", ensemble, tables)
+        yield from _decades_row(paper.DECAY_DECADES, "decay", ensemble, tables)
+    else:
+        yield from _breakdown_row(ensemble, tables)
     yield from _bond_order_row(ensemble, tables)
 
 
@@ -152,14 +157,22 @@ def _cubic_form_rows(ensemble: Row, tables: Tables) -> Iterator[Row]:
         f"{fit['edge']:.3g}), {_number(fit, 'deviation_fitted')} with w_D fitted to "
         f"{_number(fit, 'fitted_edge')}"
     )
-    for claim, name in (
-        (paper.CUBIC_FORM, "deviation_fitted"),
-        (paper.STATIC_DROP, "drop_ratio"),
-        (paper.FIRST_MOMENT, "moment_one_ratio"),
+    yield _judged(
+        _row(paper.CUBIC_FORM, ensemble, tables),
+        fit["deviation_fitted"],
+        fit["deviation_fitted_error"],
+        fit["samples"],
+        words,
+    )
+    for claim, name, power in (
+        (paper.EDGE_STATIC, "drop_ratio", -0.5),
+        (paper.EDGE_STIFF, "moment_one_ratio", 0.5),
     ):
-        row = _row(claim, ensemble, tables)
-        if fit[name] is not None:
-            yield _judged(row, fit[name], fit[f"{name}_error"], fit["samples"], words)
+        moment, error = fit[name], fit[f"{name}_error"]
+        edge = moment**power
+        error = None if error is None else abs(power) * edge / moment * error
+        words = f"moment over that of the cubic form {_number(fit, name)}"
+        yield _judged(_row(claim, ensemble, tables), edge, error, fit["samples"], words)
 
 
 def _exponent_row(claim: Claim, quantity: str, ensemble: Row, tables: Tables) -> Row:
@@ -171,7 +184,10 @@ def _exponent_row(claim: Claim, quantity: str, ensemble: Row, tables: Tables) ->
     words = "; ".join([_window_words(fit), *_size_words(fit, quantity, ensemble, tables)])
     if fit["exponent"] is None:
         return {**row, "samples_needed": fit["samples_needed"], "explanation": words}
-    return _judged(row, fit["exponent"], fit["exponent_error"], fit["samples"], words)
+    judged = _judged(row, fit["exponent"], fit["exponent_error"], fit["samples"], words)
+    if claim is paper.LOSS_NEAR and judged["verdict"] == DISAGREE:
+        judged["explanation"] += f"; {paper.HALF_IS_A_LIMIT}"
+    return judged
 
 
 def _window_words(fit: Row) -> str:
@@ -183,6 +199,9 @@ def _window_words(fit: Row) -> str:
         words += f", local exponents from {low:.2f} to {high:.2f}"
     if fit["cubic_exponent"] is not None:
         words += f", the cubic form gives {fit['cubic_exponent']:.2f} there"
+    if fit["law_decades"] is not None:
+        bounds = f"{fit['law_low']:.2f} and {fit['law_high']:.2f}"
+        words += f"; between {bounds} for {_number(fit, 'law_decades')} decades"
     if fit["exponent"] is None and fit["samples_needed"] is None:
         words += "; too short for an exponent, larger N would widen it"
     return words
@@ -235,50 +254,81 @@ def _cubic_creep_row(ensemble: Row, tables: Tables) -> Iterator[Row]:
     }
 
 
-def _decades_row(ensemble: Row, tables: Tables, near: bool) -> Iterator[Row]:
-    """Row of the length of the power law of G(t), compared with the other state point."""
-    fit = _by_ensemble(tables["response_exponents"], ensemble["ensemble"], "modulus")
+def _linear_row(ensemble: Row, tables: Tables) -> Iterator[Row]:
+    """Row of the viscosity of two sizes, which tells a bulk law from the end of a sample."""
+    state = ensemble["system"], state_label(ensemble)
+    smaller = [
+        e
+        for e in tables["spectral_ensembles"]
+        if (e["system"], state_label(e)) == state and e["particles"] < ensemble["particles"]
+    ]
+    if not smaller:
+        return
+    other = max(smaller, key=lambda e: e["particles"])
+    ends = [_by_ensemble(tables["oscillatory_moduli"], e["ensemble"]) for e in (ensemble, other)]
+    if any(end is None or not end["loss_modulus"] for end in ends):
+        return
+    values = [end["loss_modulus"] for end in ends]
+    ratio = values[0] / values[1]
+    errors = [end["loss_modulus_error"] for end in ends]
+    error = None
+    if None not in errors:
+        error = ratio * math.hypot(errors[0] / values[0], errors[1] / values[1])
+    words = (
+        f"N = {ensemble['particles']:,} over {other['particles']:,} at W = "
+        f"{ends[0]['frequency']:.0e}; {paper.BULK_LINEAR}"
+    )
+    row = _row(paper.LINEAR, ensemble, tables)
+    yield _judged(row, ratio, error, ensemble["samples"], words)
+
+
+def _decades_row(claim: Claim, quantity: str, ensemble: Row, tables: Tables) -> Iterator[Row]:
+    """Row of the length of the power law of G(t) or G(t) - G."""
+    fit = _by_ensemble(tables["response_exponents"], ensemble["ensemble"], quantity)
     if fit is None or fit["law_decades"] is None:
         return
-    decay = _by_ensemble(tables["response_exponents"], ensemble["ensemble"], "decay")
-    words = [
-        f"local exponent of G(t) between {fit['law_low']:.2f} and {fit['law_high']:.2f}",
-        f"that of G(t) - G for {_number(decay, 'law_decades')} decades",
-    ]
-    if decay["cubic_law_decades"] is not None:
-        words.append(f"that of the cubic form's G(t) - G for {decay['cubic_law_decades']:.1f}")
-    measured, error = fit["law_decades"], fit["law_decades_error"]
-    if near:
-        row = _row(paper.CREEP_DECADES, ensemble, tables)
-        yield _judged(row, measured, error, fit["samples"], "; ".join(words))
+    row = _row(claim, ensemble, tables)
+    error = fit["law_decades_error"]
+    yield _judged(row, fit["law_decades"], error, fit["samples"], _decades_words(fit))
+
+
+def _decades_words(fit: Row) -> str:
+    words = (
+        f"local exponent between {fit['law_low']:.2f} and {fit['law_high']:.2f} anywhere between "
+        "band edge and first phonon"
+    )
+    if fit["cubic_law_decades"] is not None:
+        words += f"; cubic form: {fit['cubic_law_decades']:.1f} decades"
+    return words
+
+
+def _breakdown_row(ensemble: Row, tables: Tables) -> Iterator[Row]:
+    """Row that compares the length of the power law at Z = 7 with that near isostaticity."""
+    fit = _by_ensemble(tables["response_exponents"], ensemble["ensemble"], "decay")
+    if fit is None or fit["law_decades"] is None:
         return
-    row = _row(paper.CREEP_BREAKS, ensemble, tables)
-    reference = _near_counterpart(ensemble, tables)
+    measured, error = fit["law_decades"], fit["law_decades_error"]
+    near = [
+        r
+        for r in tables["response_exponents"]
+        if r["quantity"] == "decay" and r["system"] == ensemble["system"] and near_isostatic(r)
+    ]
+    reference = max(near, key=lambda r: r["particles"], default=None)
+    words, verdict = [_decades_words(fit)], NOT_RESOLVED
     if reference is None or reference["law_decades"] is None:
-        verdict = NOT_RESOLVED
         words.append("no state point near Z = 6 to compare with")
     else:
         shorter = reference["law_decades"] - measured
         doubt = math.hypot(error or 0.0, reference["law_decades_error"] or 0.0)
         verdict = AGREE if shorter > 2.0 * doubt else DISAGREE
-        words.append(f"near Z = 6 it is {_number(reference, 'law_decades')}")
+        words.append(f"near Z = 6 it lasts {_number(reference, 'law_decades')} decades")
     yield {
-        **row,
+        **_row(paper.DECAY_BREAKS, ensemble, tables),
         "measured": measured,
         "measured_error": error,
         "verdict": verdict,
         "explanation": "; ".join(words),
     }
-
-
-def _near_counterpart(ensemble: Row, tables: Tables) -> Row | None:
-    """Return the exponents of G(t) of the same system near isostaticity, largest N."""
-    rows = [
-        r
-        for r in tables["response_exponents"]
-        if r["quantity"] == "modulus" and r["system"] == ensemble["system"] and near_isostatic(r)
-    ]
-    return max(rows, key=lambda r: r["particles"], default=None)
 
 
 def _bond_order_row(ensemble: Row, tables: Tables) -> Iterator[Row]:

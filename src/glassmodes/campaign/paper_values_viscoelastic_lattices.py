@@ -28,6 +28,16 @@ NEVER_STEEPER = (
     "that of G(t), which ends at G > 0, is flatter still"
 )
 
+HALF_IS_A_LIMIT = (
+    "1/2 is the limit of the cubic form for W -> 0, which it reaches like w ln w; in a window of "
+    "two decades below the band it is still flatter"
+)
+
+BULK_LINEAR = (
+    "a viscosity that does not depend on N belongs to the bulk: the crossover to W^1 is that of "
+    "the spectrum, not the end of a finite sample"
+)
+
 TWO_FACTORS = (
     "Eq. 2 multiplies D Gamma by 3 rho, so D Gamma and G'' cannot both collapse with the same "
     "factor when densities differ; the sum rules ask for N <|Xi|^2> / n and rho <|Xi|^2>"
@@ -53,15 +63,15 @@ CUBIC_FORM = Claim(
     0.2,
     "Eq. 3, Fig. 2(e,f)",
 )
-STATIC_DROP = Claim(
-    "G_A - G over that of the cubic form",
+EDGE_STATIC = Claim(
+    "w_D of the cubic form from G_A - G, over the band edge",
     "1 if Eq. 3 holds with w_D the band edge",
     1.0,
     0.1,
     "sum rule of order -1 of Eq. 3",
 )
-FIRST_MOMENT = Claim(
-    "Xi.H.Xi over that of the cubic form",
+EDGE_STIFF = Claim(
+    "w_D of the cubic form from Xi.H.Xi, over the band edge",
     "1 if Eq. 3 holds with w_D the band edge",
     1.0,
     0.1,
@@ -75,6 +85,13 @@ PLATEAU = Claim(
 )
 LOSS_NEAR = Claim("exponent of G''(W), low W", "G'' ~ W^(1/2) for Z near 6", 0.5, 0.05, "Fig. 3(c)")
 LOSS_STABLE = Claim("exponent of G''(W), low W", "G'' ~ W for Z = 7", 1.0, 0.05, "Fig. 3(d)")
+LINEAR = Claim(
+    "G''/W at the lowest W, larger N over smaller N",
+    "G'' ~ W for Z = 7",
+    1.0,
+    0.1,
+    "Fig. 3(d)",
+)
 LOSS_HIGH = Claim("exponent of G''(W), high W", "G'' ~ 1/W", -1.0, 0.05, "section IV, Fig. 3(c,d)")
 CREEP = Claim(
     "exponent of G(t)",
@@ -94,8 +111,9 @@ CREEP_LIMIT = Claim(
 CREEP_DECADES = Claim(
     "decades of power-law G(t)", "3 to 4 orders of magnitude in time", 3.5, 0.5, "caption of Fig. 4"
 )
-CREEP_BREAKS = Claim(
-    "decades of power-law G(t)", "it breaks down for Z = 7", None, None, "caption of Fig. 4"
+DECAY_DECADES = replace(CREEP_DECADES, quantity="decades of power-law G(t) - G")
+DECAY_BREAKS = Claim(
+    "decades of power-law G(t) - G", "it breaks down for Z = 7", None, None, "caption of Fig. 4"
 )
 
 BOND_ORDER: dict[str, Claim] = {

@@ -34,6 +34,10 @@ BEFORE_PHONON = 10.0
 FAR = 10.0
 """Factor above the band, ``w_D**2 / nu << W << nu``."""
 
+GLASS_CUTOFF = 0.05
+"""Quasilocalised modes of a glass keep to their law below this part of the band edge (the
+thesis on soft excitations finds 0.05 of the Debye frequency)."""
+
 SPECTRUM_FROM_PHONON = 2.0
 SPECTRUM_FROM_RESOLUTION = 3.0
 """Spectra are read above this many first phonons and widths of the broadening."""
@@ -122,6 +126,11 @@ class Regimes:
         """Times inside ``nu / w_D**2 << t << nu / w_min**2``."""
         low, high = self.rates
         return BELOW_EDGE / high, 1.0 / (BEFORE_PHONON * low)
+
+    def glass_times(self) -> tuple[float, float]:
+        """Times at which a glass is left with its phonons and quasilocalised modes."""
+        low, high = self.rates
+        return 1.0 / (GLASS_CUTOFF**2 * high), 1.0 / (ABOVE_PHONON * low)
 
     def spectrum(self) -> tuple[float, float]:
         """Low frequencies w of the spectra: above phonons and broadening, below the band."""

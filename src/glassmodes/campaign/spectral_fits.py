@@ -213,7 +213,7 @@ def _relaxation_laws(source: Source) -> Iterator[Law]:
     near = near_isostatic(source.row)
     bounds = (CREEP[0] - CREEP_TOLERANCE, CREEP[1] + CREEP_TOLERANCE) if network else None
     decay, cubic = curves["decay"], source.cubic.get("cubic_decay")
-    times = regimes.times()
+    times = regimes.times() if network else regimes.glass_times()
     ends = 1.0 / regimes.rates[1], 1.0 / regimes.rates[0]
     phonons = -0.5 * source.row["dimension"]
     expected = -0.5 if near else phonons
