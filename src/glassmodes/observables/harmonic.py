@@ -72,6 +72,7 @@ class HarmonicSystem:
         self._matrix: Any = None
         self._checked = False
         self.floppy_modes = 0
+        self.response_measures: dict[tuple[str, ...], Any] = {}  # of `observables.viscoelasticity`
         with agreement(comm):
             self.interactions: PairInteractions = find_interactions(sample, model)
             self.order = hilbert_order(sample.positions, sample.box)
@@ -317,9 +318,8 @@ class HarmonicSystem:
         return np.repeat(np.where(pinned[first:last], _PIN, 0.0), self.d)
 
     def _mean_diagonal(self, operator: BlockOperator) -> float:
-        rows = operator.local_rows()
-        own = rows[:, operator.first_row : operator.first_row + operator.n_local]
-        return float(operator.reduce(np.array(own.diagonal().sum()))) / operator.n
+        trace = np.einsum("saa->", operator.diagonal_blocks())
+        return float(operator.reduce(np.array(trace))) / operator.n
 
     def matrix(self, mass_weighted: bool = True) -> sp.csr_matrix:
         """Return the whole Hessian in sample order as a scipy matrix."""
