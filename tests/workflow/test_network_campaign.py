@@ -118,13 +118,13 @@ def test_the_report_shows_networks_and_what_fell_apart(config):
 
 
 def test_sum_rule_of_order_minus_one_joins_the_two_analyses(config):
-    # Spectra solve for Xi.H^+.Xi to 1e-6 of V G_A, moduli to the same tolerance on their own.
+    # One Lanczos measure serves both; the tables keep ten digits.
     samples = [r for r in read_table(config.results, "spectral_samples") if r["coordination"]]
     assert len(samples) == 5
     for r in samples:
         volume = config.ensembles[r["ensemble"]].particles / r["number_density"]
         drop = volume * (r["affine_modulus"] - r["static_modulus"])
-        assert r["moment_minus_one"] == pytest.approx(drop, abs=3e-6 * volume * r["affine_modulus"])
+        assert r["moment_minus_one"] == pytest.approx(drop, abs=1e-8 * volume * r["affine_modulus"])
 
 
 def test_static_modulus_is_that_of_the_factorised_solve(config):

@@ -145,7 +145,7 @@ def analyse_sample(
     index
         Its index in the ensemble.
     analyses
-        Settings by name of the analysis, in the order to run them.
+        Settings by name of the analysis, in the order to run them; spectra come last.
     seed
         Of the sample; start vectors and random contacts follow from it.
 
@@ -165,7 +165,8 @@ def analyse_sample(
         system = HarmonicSystem(comm, sample)
         if "modes" not in analyses:  # which notice a saddle themselves
             require_stable(system)
-        for name, settings in analyses.items():
+        # Spectra last: their moment -1 is the static modulus, which moduli have found by then.
+        for name, settings in sorted(analyses.items(), key=lambda item: item[0] == "spectra"):
             try:
                 record = _MEASURES[name](system, settings, sample_seed(seed, name, index))
                 records[name] = {"index": index, "status": "ok", **record}

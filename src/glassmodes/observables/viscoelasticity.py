@@ -192,6 +192,19 @@ def _checked(damping, frequencies, times, tolerance) -> tuple[float, np.ndarray,
     return require_damping(damping), *grids
 
 
+@dataclass(frozen=True)
+class KnownMeasures:
+    """Converged measures, with the points and the tolerance that they were converged to."""
+
+    points: np.ndarray
+    tolerance: float
+    measures: list[SpectralMeasure]
+
+    def covers(self, points: np.ndarray, tolerance: float) -> bool:
+        """Tell whether they are good enough for these points and this tolerance."""
+        return self.tolerance <= tolerance and bool(np.isin(points, self.points).all())
+
+
 def response_measures(
     system: HarmonicSystem,
     strains: Sequence[str],
@@ -221,7 +234,14 @@ def response_measures(
     ------
     SolverError
         If a measure does not converge.
+
+    Notes
+    -----
+    Measures are kept with the system: a later call that asks for no more takes them over.
     """
+    known = system.response_measures.get(tuple(strains))
+    if known is not None and known.covers(points, tolerance):
+        return known.measures
     volume = system.interactions.volume
     squares = system.operator.reduce(np.einsum("rs,rs->s", vectors, vectors))
     scale = np.maximum(np.abs(affine) * volume, squares / edge**2)
@@ -235,6 +255,7 @@ def response_measures(
                 f"affine modulus after {measure.steps} Lanczos steps (wanted {tolerance:.0e}): use "
                 "a looser tolerance, a larger damping or fewer decades of frequency and time"
             )
+    system.response_measures[tuple(strains)] = KnownMeasures(points, tolerance, measures)
     return measures
 
 
