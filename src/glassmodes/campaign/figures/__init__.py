@@ -103,7 +103,7 @@ FIGURES: dict[str, FigureSpec] = {
     "spectral_densities": FigureSpec(
         viscoelastic.draw_spectral_densities,
         "Density of states and non-affine correlator",
-        "Milkus and Zaccone, Fig. 2, from the largest samples: D, Gamma and their product divided "
+        "Milkus and Zaccone, Fig. 2, from the largest samples: D, Γ and their product divided "
         "by the paper's factor and by the sum rule. Dotted: cubic form of the first system, "
         "without a free parameter. Bands: confidence intervals over samples.",
     ),
@@ -112,12 +112,12 @@ FIGURES: dict[str, FigureSpec] = {
         "Storage and loss modulus",
         "Milkus and Zaccone, Fig. 3, from the true spectral function: G', G'' as it is, divided by "
         "the paper's factor, and by the sum rule. Dotted: cubic form of the first system. Below "
-        "w_min^2/nu every finite sample is linear in W.",
+        "ω_min²/ν every finite sample is linear in Ω.",
     ),
     "loss_exponents": FigureSpec(
         viscoelastic.draw_loss_exponents,
         "Local exponents of the loss modulus",
-        "d ln G'' / d ln W for every size. Triangles: w_min^2/nu of each size, below which a "
+        "d ln G'' / d ln Ω for every size. Triangles: ω_min²/ν of each size, below which a "
         "finite sample is trivially linear. Grey: window of the largest size. Dotted: cubic form, "
         "which tends to 1/2 for every Z.",
     ),
@@ -126,7 +126,7 @@ FIGURES: dict[str, FigureSpec] = {
         "Relaxation modulus",
         "Milkus and Zaccone, Fig. 4, from the true spectral function: G(t), its decay G(t) - G, "
         "and the local exponents of both. Grey: the paper's range from -1/2 to -3/4. Triangles: "
-        "nu/w_min^2, where the first phonon has relaxed. Dotted: cubic form of the first system.",
+        "ν/ω_min², where the first phonon has relaxed. Dotted: cubic form of the first system.",
     ),
     "glass_relaxation": FigureSpec(
         glasses.draw_glass_relaxation,
@@ -138,8 +138,8 @@ FIGURES: dict[str, FigureSpec] = {
     "glass_spectra": FigureSpec(
         glasses.draw_glass_spectra,
         "Spectra of the glasses",
-        "Density of states and D Gamma of the glasses without eigenvectors. Phonons alone give "
-        "D ~ w^(d-1) and D Gamma ~ w^(d+1); quasilocalised modes D Gamma ~ w^4.",
+        "Density of states and D Γ of the glasses without eigenvectors. Phonons alone give "
+        "D ~ ω^(d-1) and D Γ ~ ω^(d+1); quasilocalised modes D Γ ~ ω⁴.",
     ),
 }
 
