@@ -36,7 +36,7 @@ from glassmodes.campaign.figures.style import (
 from glassmodes.campaign.spectral_curves import Regimes
 from glassmodes.campaign.table_files import column, read_table
 
-CUBIC = {"color": "#000000", "ls": ":", "lw": 1.6, "label": "cubic form"}
+CUBIC: dict[str, Any] = {"color": "#000000", "ls": ":", "lw": 1.6, "label": "cubic form"}
 PAPER_UNIT = r"$\langle|\Xi|^2\rangle/\rho$"
 SUM_RULE_UNIT = r"$\rho\langle|\Xi|^2\rangle$"
 
