@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from glassmodes.errors import InputError, SolverError
 from glassmodes.parallel import distributed_matrix
 from glassmodes.spectra.factorisations import factorise
-from glassmodes.spectra.operators import BlockOperator
+from glassmodes.spectra.operators import BlockOperator, with_diagonal
 
 _RESIDUAL = 1e-9  # relative residual beyond which a solution is refused
 
@@ -71,7 +71,7 @@ def _real_form(operator: BlockOperator, z: complex) -> sp.csr_matrix:
     signs, exchange = np.diag([1.0, -1.0]), np.array([[0.0, 1.0], [1.0, 0.0]])
     real = (sp.kron(shifted, signs) + sp.kron(z.imag * unit, exchange)).tocsr()
     real.sort_indices()
-    return real
+    return with_diagonal(real, 2 * operator.first_row)
 
 
 def _check_residual(operator, right, solution, z) -> None:

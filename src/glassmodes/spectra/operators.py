@@ -163,7 +163,8 @@ class BlockOperator(ABC):
 
     def assembled(self):
         """Return A as a PETSc AIJ matrix with the site size as its block size.  Collective."""
-        return distributed_matrix(self.comm, self.local_rows(), self.site_size)
+        rows = with_diagonal(self.local_rows(), self.first_row)
+        return distributed_matrix(self.comm, rows, self.site_size)
 
     @property
     def memory(self) -> int:
@@ -254,6 +255,19 @@ class MatrixOperator(BlockOperator):
 
     def diagonal_blocks(self) -> np.ndarray:
         return self._product.matrix.diagonal()[:, None, None]
+
+
+def with_diagonal(rows: sp.csr_matrix, first: int) -> sp.csr_matrix:
+    """Return rows `first`, ... with every diagonal entry stored: PETSc shifts no other ones."""
+    row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    missing = np.ones(rows.shape[0], bool)
+    missing[row[rows.indices == row + first]] = False
+    if not missing.any():
+        return rows
+    bare = np.flatnonzero(missing)
+    entries = np.concatenate([rows.data, np.zeros(len(bare))])
+    places = np.concatenate([row, bare]), np.concatenate([rows.indices, bare + first])
+    return sp.csr_matrix((entries, places), shape=rows.shape).sorted_indices()
 
 
 def _global_columns(rows: sp.csr_matrix, halo: Halo, size: int) -> sp.csr_matrix:

@@ -75,7 +75,7 @@ def _krylov_schur(operator, wanted, bound, locked, tolerance) -> EigenPairs:
     solves = solver.getIterationNumber()
     for item in (solver, matrix, vector, *deflated):
         item.destroy()
-    pairs = rayleigh_ritz(operator, vectors)
+    pairs = rayleigh_ritz(operator, operator.project(vectors))
     pairs.info = {"restarts": solves, "products": 0}
     return pairs
 
