@@ -67,6 +67,10 @@ def call(comm, capfd):
         ["modes", "good.h5", "--count", "5"],
         ["modes", "ring.npz", "--count", "5", "--method", "slepc"],
         ["dipoles", "good.h5", "--count", "7", "--seed", "2"],
+        ["dos", "good.h5", "--resolution", "0.5"],
+        ["dos", "ring.npz", "--resolution", "0.1", "-o", "new.csv"],
+        ["correlator", "good.h5", "--resolution", "0.5"],
+        ["viscoelastic", "good.h5", "--damping", "2", "--times", "1,9,3", "-o", "new.csv"],
         ["prepare", "--model", "ipl_2d", "--particles", "60", "--seed", "1", "-o", "new.h5"]
         + ["--protocol", "random_start"],
         ["minimize", "shaken.h5", "-o", "new.h5"],

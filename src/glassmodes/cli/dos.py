@@ -111,7 +111,7 @@ def run(args, comm) -> dict:
         states, zero = _of_sample(args, comm, request)
     else:
         states, zero = _of_matrix(args, comm, matrix, request)
-    answer = {
+    answer: dict[str, Any] = {
         "frequency": states.frequency,
         "density": states.density,
         "error": states.error,

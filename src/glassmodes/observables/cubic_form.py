@@ -123,7 +123,7 @@ class CubicForm:
         return total
 
 
-def _response(shift: NDArray[np.complex128]) -> NDArray[np.complex128]:
+def _response(shift: NDArray) -> NDArray[np.complex128]:
     """12 ∫ x² (1 - x)/(x² - z) dx over 0 < x < 1; 6 at z = 0."""
     z = np.atleast_1d(shift)
     far = np.abs(z) > _FAR

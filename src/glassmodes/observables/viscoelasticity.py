@@ -181,15 +181,17 @@ def require_damping(damping: float) -> float:
 
 
 def _checked(damping, frequencies, times, tolerance) -> tuple[float, np.ndarray, np.ndarray]:
-    grids = []
-    for name, values in (("frequencies", frequencies), ("times", times)):
-        grid = np.atleast_1d(np.asarray(values, np.float64))
-        if grid.ndim != 1 or not np.all(np.isfinite(grid) & (grid >= 0)):
-            raise InputError(f"the {name} must be a list of finite numbers of at least zero")
-        grids.append(grid)
     if not (np.isfinite(tolerance) and 0 < tolerance < 1):
         raise InputError(f"the tolerance must lie between 0 and 1, found {tolerance!r}")
-    return require_damping(damping), *grids
+    frequency, time = _grid("frequencies", frequencies), _grid("times", times)
+    return require_damping(damping), frequency, time
+
+
+def _grid(name: str, values: ArrayLike) -> np.ndarray:
+    grid = np.atleast_1d(np.asarray(values, np.float64))
+    if grid.ndim != 1 or not np.all(np.isfinite(grid) & (grid >= 0)):
+        raise InputError(f"the {name} must be a list of finite numbers of at least zero")
+    return grid
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from glassmodes.observables.harmonic import HarmonicSystem
     from glassmodes.spectra.kernel_polynomial import DensityOfStates
 
-FACTOR_ROWS = 400_000
-"""Rows up to which an L D L^T factor of a sparse network is worth its memory (about 12 GB)."""
+FACTOR_ROWS = 200_000
+"""Rows up to which an L D L^T factor of a network is worth a minute and 4 GB."""
 
 _ZERO = 1e-10  # of the mean diagonal: above the round-off of a zero, below any real stiffness
 

@@ -94,8 +94,12 @@ READERS = {
     "moduli": [],
     "modes": ["--count", "3", "-o", "{folder}/out.h5"],
     "dipoles": ["--count", "3", "-o", "{folder}/out.csv"],
+    "dos": ["--resolution", "1", "-o", "{folder}/out.csv"],
+    "correlator": ["--resolution", "1", "-o", "{folder}/out.csv"],
+    "viscoelastic": ["--damping", "1", "--times", "1,9,3", "-o", "{folder}/out.csv"],
     "info": [],
 }
+SPECTRAL = ["dos", "correlator", "viscoelastic"]
 
 
 @pytest.mark.parametrize("verb", READERS)
@@ -138,8 +142,11 @@ def test_outputs_are_checked_first(verb, kind, folder, call):
 
 @pytest.mark.parametrize(
     "words",
-    [["moduli"], ["modes", "--count", 1], ["modes", "--below", 1], ["dipoles", "--all"]],
-    ids=["moduli", "count", "below", "dipoles"],
+    [
+        *(["moduli"], ["modes", "--count", 1], ["modes", "--below", 1], ["dipoles", "--all"]),
+        *(["dos"], ["correlator"], ["viscoelastic", "--damping", 1, "--times", "1,9,3"]),
+    ],
+    ids=["moduli", "count", "below", "dipoles", *SPECTRAL],
 )
 def test_a_gas_is_refused(words, folder, call):
     gas = triangular()
@@ -164,14 +171,14 @@ def test_an_input_is_not_overwritten_by_something_else(verb, folder, call):
     assert (sample.read_bytes(), pairs.read_text()) == before
 
 
-@pytest.mark.parametrize("verb", ["export", "minimize", "hessian", "dipoles"])
+@pytest.mark.parametrize("verb", ["export", "minimize", "hessian", "dipoles", *SPECTRAL])
 def test_unknown_suffixes_are_refused(verb, folder, call):
     words = [word.format(folder=folder) for word in READERS[verb]]
     words[-1] = str(Path(words[-1]).with_suffix(".foo"))
     assert_one_line(*call(verb, folder / "good.h5", *words), "suffix")
 
 
-@pytest.mark.parametrize("verb", ["moduli", "modes", "dipoles"])
+@pytest.mark.parametrize("verb", ["moduli", "modes", "dipoles", *SPECTRAL])
 def test_verbs_that_need_a_minimum_refuse_other_samples(verb, folder, call):
     shaken = triangular()
     rng = np.random.default_rng(1)
@@ -183,7 +190,7 @@ def test_verbs_that_need_a_minimum_refuse_other_samples(verb, folder, call):
     assert set(folder.iterdir()) == before
 
 
-@pytest.mark.parametrize("verb", ["moduli", "modes", "dipoles"])
+@pytest.mark.parametrize("verb", ["moduli", "modes", "dipoles", *SPECTRAL])
 def test_saddles_are_refused_with_their_negative_eigenvalues(verb, folder, call):
     """The square lattice is force-free by symmetry; LAPACK counts its unstable modes."""
     from glassmodes.mechanics import hessian
@@ -199,7 +206,7 @@ def test_saddles_are_refused_with_their_negative_eigenvalues(verb, folder, call)
     assert_one_line(*call(verb, folder / "square.h5", *words), expected)
 
 
-@pytest.mark.parametrize("verb", ["minimize", "hessian", "moduli", "modes", "dipoles"])
+@pytest.mark.parametrize("verb", ["minimize", "hessian", "moduli", "modes", "dipoles", *SPECTRAL])
 def test_samples_without_a_model_say_how_to_get_one(verb, folder, call):
     words = [word.format(folder=folder) for word in READERS[verb]]
     assert_one_line(*call(verb, folder / "good.npz", *words), "--model")
