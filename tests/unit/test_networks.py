@@ -15,7 +15,7 @@ from glassmodes.mechanics.non_affine import inversion_asymmetry, non_affine_forc
 from glassmodes.models import named
 from glassmodes.preparation import make_network, minimise, network_from, realised
 from glassmodes.preparation.evidence import neighbour_correlations
-from glassmodes.preparation.networks import shortest_pairs
+from glassmodes.preparation.parent_glass import shortest_pairs
 from glassmodes.preparation.pruning import (
     cut_bonds,
     degrees,
@@ -101,6 +101,8 @@ def test_cut_bonds_give_the_non_affine_force_of_their_statistics(kind, z, cut):
     total = {"fcc": 1.0, "triangular": 0.75}[kind]
     # 4,000 atoms and 6 planes (2 in 2D) scatter by 1 % (2 %)
     assert np.isclose(mean_square_force(inter), total * (z / whole - together), rtol=0.04)
+    reported = evidence_of(sample)["non_affine_force_squared_mean"]
+    assert np.isclose(mean_square_force(inter), reported, rtol=1e-12)
     # the mean over planes of fcc counts bonds only, whichever were cut
     if kind == "fcc":
         measured = evidence_of(sample)["coordination"]
@@ -251,10 +253,11 @@ def test_a_random_network_is_made_of_the_shortest_pairs_of_a_glass(random_networ
     assert np.array_equal(random_network.bonds, np.unique(random_network.bonds, axis=0))
 
 
-def test_shortest_pairs_of_a_mixture_are_short_for_their_species():
+@pytest.mark.parametrize("model", ["lj_2d", "mblj"])
+def test_shortest_pairs_of_a_mixture_are_short_for_their_species(model):
     rng = np.random.default_rng(2)
     sample = Sample(rng.random((60, 2)) * 8, np.full(2, 8.0), species=rng.integers(0, 2, 60))
-    potential = named("lj_2d")
+    potential = named(model)
     vector = minimum_image(sample.positions[:, None] - sample.positions[None], sample.box)
     scaled = np.linalg.norm(vector, axis=2)
     scaled /= potential.lengths[sample.species[:, None], sample.species[None]]

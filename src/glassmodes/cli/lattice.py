@@ -48,11 +48,11 @@ glass, puts springs on its shortest pairs and cuts them. Lattices fill a box of 
 number of atoms is the nearest to N that gives. Lengths are in units of the spring, masses are 1.
 
 JSON keys: output, coordination and coordination_deviation (over atoms), unbonded_atoms,
-spring_length and spring_length_deviation, bond_order (F6, the mean bond-order correlation of
-geometric neighbours) and bond_order_fraction (of them above 0.7), largest_cluster (fraction of
-atoms), for random-network parent_... (what is known of the glass), and what 'info' says of the
-sample. Floppy parts stay unless --prune-floppy takes them out. The same seed gives the same
-network."""
+spring_length and spring_length_deviation, non_affine_force_squared_mean (inversion asymmetry,
+over all planes), bond_order (F6, the mean bond-order correlation of geometric neighbours) and
+bond_order_fraction (of them above 0.7), largest_cluster (fraction of atoms), for random-network
+parent_... (what is known of the glass), and what 'info' says of the sample. Floppy parts stay
+unless --prune-floppy takes them out. The same seed gives the same network."""
 
 
 def add_parser(subparsers) -> None:

@@ -39,7 +39,7 @@ class ElasticModuli:
     @property
     def pressure(self) -> float:
         """p = -tr σ / d."""
-        return float(-np.trace(self.stress) / len(self.stress))
+        return float(0.0 - np.trace(self.stress) / len(self.stress))
 
     @property
     def born_shear(self) -> np.ndarray:
