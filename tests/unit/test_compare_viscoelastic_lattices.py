@@ -6,6 +6,7 @@ import pytest
 from cubic_samples import PARTICLES, source
 
 from glassmodes.campaign.collapse_fits import PAPER_FACTOR, SUM_RULE, collapse_rows
+from glassmodes.campaign.compare_claims import largest_of_each_state
 from glassmodes.campaign.compare_verdicts import (
     AGREE,
     CONTRADICTION,
@@ -13,7 +14,7 @@ from glassmodes.campaign.compare_verdicts import (
     NOT_RESOLVED,
     VERDICTS,
 )
-from glassmodes.campaign.compare_viscoelastic_lattices import comparison_rows, largest_of_each_state
+from glassmodes.campaign.compare_viscoelastic_lattices import comparison_rows
 from glassmodes.campaign.spectral_fits import cubic_row, exponent_rows
 from glassmodes.campaign.table_schema import TABLES
 from glassmodes.statistics.local_exponents import local_exponents

@@ -8,25 +8,30 @@ function in the windows of `spectral_curves`, and from the paper's cubic form.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from glassmodes.campaign import paper_values_viscoelastic_lattices as paper
 from glassmodes.campaign.collapse_fits import PAPER_FACTOR
+from glassmodes.campaign.compare_claims import (
+    Row,
+    Tables,
+    claim_row,
+    find_row,
+    in_words,
+    judged,
+    largest_of_each_state,
+    window_words,
+)
+from glassmodes.campaign.compare_predictions import closed_form_rows, glass_rows
 from glassmodes.campaign.compare_verdicts import (
     AGREE,
     CONTRADICTION,
     DISAGREE,
     NOT_RESOLVED,
-    judge,
 )
 from glassmodes.campaign.paper_values_viscoelastic_lattices import Claim
 from glassmodes.campaign.spectral_curves import near_isostatic, state_label
-from glassmodes.statistics.bootstrap import samples_needed
-
-Row = dict[str, Any]
-Tables = Mapping[str, list[Row]]
 
 TABLES = (
     "ensembles",
@@ -56,71 +61,10 @@ def comparison_rows(tables: Tables) -> Iterator[Row]:
         for row in tables["collapse"]:
             yield from _collapse_row(row, tables)
     for network in largest_of_each_state(tables["networks"]):
-        yield from _closed_form_rows(network, tables)
+        yield from closed_form_rows(network, tables)
     for ensemble in ensembles:
         if not state_label(ensemble):
-            yield from _glass_rows(ensemble, tables)
-
-
-def largest_of_each_state(ensembles: list[Row]) -> list[Row]:
-    """Return the network ensembles with the most particles, one per system and label."""
-    largest: dict[tuple[str, str], Row] = {}
-    for e in ensembles:
-        key = e["system"], state_label(e)
-        if key[1] and (key not in largest or e["particles"] > largest[key]["particles"]):
-            largest[key] = e
-    return list(largest.values())
-
-
-def _row(claim: Claim, ensemble: Row, tables: Tables, source: str = paper.PAPER) -> Row:
-    details = _by_ensemble(tables["ensembles"], ensemble["ensemble"])
-    return {
-        "paper": source,
-        "quantity": claim.quantity,
-        "dimension": ensemble["dimension"],
-        "ensemble": ensemble["ensemble"],
-        "particles": ensemble["particles"],
-        "protocol": details["protocol_details"] if details else "",
-        "paper_says": claim.says,
-        "paper_value": claim.value,
-        "tolerance": claim.tolerance,
-        "paper_protocol": paper.PAPER_PROTOCOL if source == paper.PAPER else "",
-        "place": claim.place,
-        "measured": None,
-        "measured_error": None,
-        "unit": claim.unit,
-        "verdict": NOT_RESOLVED,
-        "samples_needed": None,
-        "explanation": "not measured",
-    }
-
-
-def _by_ensemble(rows: list[Row], name: str, quantity: str | None = None) -> Row | None:
-    return next(
-        (
-            r
-            for r in rows
-            if r["ensemble"] == name and (quantity is None or r["quantity"] == quantity)
-        ),
-        None,
-    )
-
-
-def _judged(row: Row, measured: float, error: float | None, samples: int, words: str) -> Row:
-    """Fill in a number and its verdict; a missing error (one sample) is not resolved."""
-    uncertainty = math.nan if error is None else error
-    verdict = judge(measured, uncertainty, row["paper_value"], row["tolerance"])
-    needed = None
-    if verdict == NOT_RESOLVED:
-        needed = samples_needed(samples, uncertainty, row["tolerance"])
-    return {
-        **row,
-        "measured": measured,
-        "measured_error": error,
-        "verdict": verdict,
-        "samples_needed": needed,
-        "explanation": words,
-    }
+            yield from glass_rows(ensemble, tables)
 
 
 def _state_rows(ensemble: Row, tables: Tables) -> Iterator[Row]:
@@ -149,16 +93,16 @@ def _state_rows(ensemble: Row, tables: Tables) -> Iterator[Row]:
 
 
 def _cubic_form_rows(ensemble: Row, tables: Tables) -> Iterator[Row]:
-    fit = _by_ensemble(tables["cubic_forms"], ensemble["ensemble"])
+    fit = find_row(tables["cubic_forms"], ensemble["ensemble"])
     if fit is None:
         return
     words = (
-        f"rms deviation {_number(fit, 'deviation')} without a free parameter (w_D the band edge "
-        f"{fit['edge']:.3g}), {_number(fit, 'deviation_fitted')} with w_D fitted to "
-        f"{_number(fit, 'fitted_edge')}"
+        f"rms deviation {in_words(fit, 'deviation')} without a free parameter (w_D the band edge "
+        f"{fit['edge']:.3g}), {in_words(fit, 'deviation_fitted')} with w_D fitted to "
+        f"{in_words(fit, 'fitted_edge')}"
     )
-    yield _judged(
-        _row(paper.CUBIC_FORM, ensemble, tables),
+    yield judged(
+        claim_row(paper.CUBIC_FORM, ensemble, tables),
         fit["deviation_fitted"],
         fit["deviation_fitted_error"],
         fit["samples"],
@@ -171,40 +115,23 @@ def _cubic_form_rows(ensemble: Row, tables: Tables) -> Iterator[Row]:
         moment, error = fit[name], fit[f"{name}_error"]
         edge = moment**power
         error = None if error is None else abs(power) * edge / moment * error
-        words = f"moment over that of the cubic form {_number(fit, name)}"
-        yield _judged(_row(claim, ensemble, tables), edge, error, fit["samples"], words)
+        words = f"moment over that of the cubic form {in_words(fit, name)}"
+        yield judged(claim_row(claim, ensemble, tables), edge, error, fit["samples"], words)
 
 
 def _exponent_row(claim: Claim, quantity: str, ensemble: Row, tables: Tables) -> Row:
     """Row of an exponent in its window, with the sizes and the cubic form as evidence."""
-    row = _row(claim, ensemble, tables)
-    fit = _by_ensemble(tables["response_exponents"], ensemble["ensemble"], quantity)
+    row = claim_row(claim, ensemble, tables)
+    fit = find_row(tables["response_exponents"], ensemble["ensemble"], quantity)
     if fit is None:
         return row
-    words = "; ".join([_window_words(fit), *_size_words(fit, quantity, ensemble, tables)])
+    words = "; ".join([window_words(fit), *_size_words(fit, quantity, ensemble, tables)])
     if fit["exponent"] is None:
         return {**row, "samples_needed": fit["samples_needed"], "explanation": words}
-    judged = _judged(row, fit["exponent"], fit["exponent_error"], fit["samples"], words)
-    if claim is paper.LOSS_NEAR and judged["verdict"] == DISAGREE:
-        judged["explanation"] += f"; {paper.HALF_IS_A_LIMIT}"
-    return judged
-
-
-def _window_words(fit: Row) -> str:
-    if not (fit["decades"] or 0) > 0:
-        return "no window: the regime is empty for this N"
-    words = f"{fit['decades']:.1f} decades from {fit['window_low']:.2g} to {fit['window_high']:.2g}"
-    if fit["smallest_local"] is not None:
-        low, high = fit["smallest_local"], fit["largest_local"]
-        words += f", local exponents from {low:.2f} to {high:.2f}"
-    if fit["cubic_exponent"] is not None:
-        words += f", the cubic form gives {fit['cubic_exponent']:.2f} there"
-    if fit["law_decades"] is not None:
-        bounds = f"{fit['law_low']:.2f} and {fit['law_high']:.2f}"
-        words += f"; between {bounds} for {_number(fit, 'law_decades')} decades"
-    if fit["exponent"] is None and fit["samples_needed"] is None:
-        words += "; too short for an exponent, larger N would widen it"
-    return words
+    filled = judged(row, fit["exponent"], fit["exponent_error"], fit["samples"], words)
+    if claim is paper.LOSS_NEAR and filled["verdict"] == DISAGREE:
+        filled["explanation"] += f"; {paper.HALF_IS_A_LIMIT}"
+    return filled
 
 
 def _size_words(fit: Row, quantity: str, ensemble: Row, tables: Tables) -> list[str]:
@@ -217,7 +144,7 @@ def _size_words(fit: Row, quantity: str, ensemble: Row, tables: Tables) -> list[
         and r["particles"] != fit["particles"]
         and r["exponent"] is not None
     ]
-    return [f"{_number(r, 'exponent')} at N = {r['particles']:,}" for r in others]
+    return [f"{in_words(r, 'exponent')} at N = {r['particles']:,}" for r in others]
 
 
 def _cubic_loss_row(ensemble: Row, tables: Tables, near: bool) -> Iterator[Row]:
@@ -227,13 +154,13 @@ def _cubic_loss_row(ensemble: Row, tables: Tables, near: bool) -> Iterator[Row]:
     if limit is None:
         return
     claim = paper.LOSS_NEAR if near else paper.LOSS_STABLE
-    row = _row(replace(claim, quantity=f"{claim.quantity}, cubic form"), ensemble, tables)
-    judged = _judged(row, limit["cubic_loss_exponent"], 0.0, 1, "")
+    row = claim_row(replace(claim, quantity=f"{claim.quantity}, cubic form"), ensemble, tables)
+    filled = judged(row, limit["cubic_loss_exponent"], 0.0, 1, "")
     words = f"at W = {limit['frequency']:.0e}, where the form has no gap"
-    if judged["verdict"] != AGREE:
-        judged["verdict"] = CONTRADICTION
+    if filled["verdict"] != AGREE:
+        filled["verdict"] = CONTRADICTION
         words += f"; {paper.CUBIC_FORM_ONLY}"
-    yield {**judged, "measured_error": None, "explanation": words}
+    yield {**filled, "measured_error": None, "explanation": words}
 
 
 def _cubic_creep_row(ensemble: Row, tables: Tables) -> Iterator[Row]:
@@ -247,7 +174,7 @@ def _cubic_creep_row(ensemble: Row, tables: Tables) -> Iterator[Row]:
         return
     claim = replace(paper.CREEP, quantity="steepest exponent of G(t) - G, cubic form")
     yield {
-        **_row(claim, ensemble, tables),
+        **claim_row(claim, ensemble, tables),
         "measured": min(curve),
         "verdict": CONTRADICTION,
         "explanation": paper.NEVER_STEEPER,
@@ -265,7 +192,7 @@ def _linear_row(ensemble: Row, tables: Tables) -> Iterator[Row]:
     if not smaller:
         return
     other = max(smaller, key=lambda e: e["particles"])
-    ends = [_by_ensemble(tables["oscillatory_moduli"], e["ensemble"]) for e in (ensemble, other)]
+    ends = [find_row(tables["oscillatory_moduli"], e["ensemble"]) for e in (ensemble, other)]
     if any(end is None or not end["loss_modulus"] for end in ends):
         return
     values = [end["loss_modulus"] for end in ends]
@@ -278,18 +205,18 @@ def _linear_row(ensemble: Row, tables: Tables) -> Iterator[Row]:
         f"N = {ensemble['particles']:,} over {other['particles']:,} at W = "
         f"{ends[0]['frequency']:.0e}; {paper.BULK_LINEAR}"
     )
-    row = _row(paper.LINEAR, ensemble, tables)
-    yield _judged(row, ratio, error, ensemble["samples"], words)
+    row = claim_row(paper.LINEAR, ensemble, tables)
+    yield judged(row, ratio, error, ensemble["samples"], words)
 
 
 def _decades_row(claim: Claim, quantity: str, ensemble: Row, tables: Tables) -> Iterator[Row]:
     """Row of the length of the power law of G(t) or G(t) - G."""
-    fit = _by_ensemble(tables["response_exponents"], ensemble["ensemble"], quantity)
+    fit = find_row(tables["response_exponents"], ensemble["ensemble"], quantity)
     if fit is None or fit["law_decades"] is None:
         return
-    row = _row(claim, ensemble, tables)
+    row = claim_row(claim, ensemble, tables)
     error = fit["law_decades_error"]
-    yield _judged(row, fit["law_decades"], error, fit["samples"], _decades_words(fit))
+    yield judged(row, fit["law_decades"], error, fit["samples"], _decades_words(fit))
 
 
 def _decades_words(fit: Row) -> str:
@@ -304,7 +231,7 @@ def _decades_words(fit: Row) -> str:
 
 def _breakdown_row(ensemble: Row, tables: Tables) -> Iterator[Row]:
     """Row that compares the length of the power law at Z = 7 with that near isostaticity."""
-    fit = _by_ensemble(tables["response_exponents"], ensemble["ensemble"], "decay")
+    fit = find_row(tables["response_exponents"], ensemble["ensemble"], "decay")
     if fit is None or fit["law_decades"] is None:
         return
     measured, error = fit["law_decades"], fit["law_decades_error"]
@@ -321,9 +248,9 @@ def _breakdown_row(ensemble: Row, tables: Tables) -> Iterator[Row]:
         shorter = reference["law_decades"] - measured
         doubt = math.hypot(error or 0.0, reference["law_decades_error"] or 0.0)
         verdict = AGREE if shorter > 2.0 * doubt else DISAGREE
-        words.append(f"near Z = 6 it lasts {_number(reference, 'law_decades')} decades")
+        words.append(f"near Z = 6 it lasts {in_words(reference, 'law_decades')} decades")
     yield {
-        **_row(paper.DECAY_BREAKS, ensemble, tables),
+        **claim_row(paper.DECAY_BREAKS, ensemble, tables),
         "measured": measured,
         "measured_error": error,
         "verdict": verdict,
@@ -332,7 +259,7 @@ def _breakdown_row(ensemble: Row, tables: Tables) -> Iterator[Row]:
 
 
 def _bond_order_row(ensemble: Row, tables: Tables) -> Iterator[Row]:
-    network = _by_ensemble(tables["networks"], ensemble["ensemble"])
+    network = find_row(tables["networks"], ensemble["ensemble"])
     claim = paper.BOND_ORDER.get(ensemble["system"])
     if network is None or claim is None or network["bond_order"] is None:
         return
@@ -340,8 +267,8 @@ def _bond_order_row(ensemble: Row, tables: Tables) -> Iterator[Row]:
     if network["crystal_order"] is not None:
         words += f"; crystal order of the parent glass {network['crystal_order']:.2f}"
     error = network["bond_order_error"]
-    row = _row(claim, ensemble, tables)
-    yield _judged(row, network["bond_order"], error, network["samples"], words)
+    row = claim_row(claim, ensemble, tables)
+    yield judged(row, network["bond_order"], error, network["samples"], words)
 
 
 def _collapse_row(fit: Row, tables: Tables) -> Iterator[Row]:
@@ -362,9 +289,9 @@ def _collapse_row(fit: Row, tables: Tables) -> Iterator[Row]:
         place,
     )
     words = _collapse_words(fit, tables)
-    row = _judged(
+    row = judged(
         {
-            **_row(claim, members[0], tables),
+            **claim_row(claim, members[0], tables),
             "ensemble": fit["ensembles"],
             "particles": " ".join(str(m["particles"]) for m in members),
             "protocol": f"{fit['label']}: {', '.join(m['system'] for m in members)}",
@@ -392,57 +319,8 @@ def _collapse_words(fit: Row, tables: Tables) -> str:
         ),
         key=lambda r: r["spread"],
     )
-    spreads = ", ".join(f"{r['normalisation']}: {_number(r, 'spread')}" for r in alternatives)
+    spreads = ", ".join(f"{r['normalisation']}: {in_words(r, 'spread')}" for r in alternatives)
     return (
         f"rms of ln over {fit['systems']} systems between {fit['window_low']:.2g} and "
         f"{fit['window_high']:.2g}; {spreads}"
     )
-
-
-def _closed_form_rows(network: Row, tables: Tables) -> Iterator[Row]:
-    """Yield the checks against closed forms: non-affine force, affine and static modulus."""
-    for claim, name, expected in (
-        (paper.FORCES, "non_affine_force_squared_mean", "expected_force_squared"),
-        (paper.AFFINE, "affine_modulus", "expected_affine_modulus"),
-        (paper.STATIC, "static_modulus", "effective_medium_modulus"),
-    ):
-        value = network[expected]
-        if value is None or not value > 0 or network[name] is None:
-            continue
-        unit = claim.unit or f"energy/length^{network['dimension']}"
-        number = replace(
-            claim, value=value, tolerance=claim.tolerance * value, unit=unit, says=f"{value:.4g}"
-        )
-        percent = 100.0 * (network[name] / value - 1.0)
-        words = f"{percent:+.2f} % from {claim.says}, {100 * claim.tolerance:g} % granted"
-        row = _row(number, network, tables, paper.CLOSED_FORM)
-        error = network[f"{name}_error"]
-        yield _judged(row, network[name], error, network["samples"], words)
-
-
-def _glass_rows(ensemble: Row, tables: Tables) -> Iterator[Row]:
-    """Yield what the relaxation of a glass shows, among phonons and beyond the first."""
-    for quantity, where in (
-        ("decay", "between the band edge and the first phonon"),
-        ("decay_late", "beyond the first phonon"),
-    ):
-        fit = _by_ensemble(tables["response_exponents"], ensemble["ensemble"], quantity)
-        if fit is None:
-            continue
-        row = _row(paper.QUASILOCALISED, ensemble, tables, paper.PREDICTION)
-        phonons = -0.5 * ensemble["dimension"]
-        words = f"{where}: {_window_words(fit)}; phonons alone give {phonons:g}"
-        row = {**row, "quantity": f"{row['quantity']}, {where}"}
-        if fit["exponent"] is None:
-            yield {**row, "samples_needed": fit["samples_needed"], "explanation": words}
-        else:
-            error = fit["exponent_error"]
-            yield _judged(row, fit["exponent"], error, fit["samples"], words)
-
-
-def _number(row: Row, name: str) -> str:
-    """Return ``value +- error`` of an estimate in a table row."""
-    value, error = row[name], row[f"{name}_error"]
-    if value is None:
-        return "not resolved"
-    return f"{value:.3g}" if error is None else f"{value:.3g} +- {error:.1g}"
