@@ -372,6 +372,8 @@ def test_bonds_may_come_in_any_order():
         ({"name": "bond_depleted_lattice"}, 500, 2, "has 3 dimensions, not 2"),
         ({"name": "bond_depleted_lattice"}, 10, None, "has 32 to"),
         ({"name": "lattice_vacancies"}, 500, None, "coordination"),
+        ({"name": "lattice_vacancies", "coordination": None}, 500, None, "is missing"),
+        ({"name": "lattice_vacancies", "coordination": "six"}, 500, None, "text for a number"),
         ({"name": "lattice_vacancies", "coordination": 1e-9}, 500, None, "asked for"),
         ({"name": "random_network", "coordination": 9.5}, 500, None, "at most at 9"),
         ({"name": "random_network", "coordination": 6.0}, 500, 4, "needs parent_model"),

@@ -169,6 +169,7 @@ def realised(
 
 
 def lattice_of(protocol, particles: int) -> tuple[lattices.Lattice, tuple[int, ...]]:
+    """Return the lattice of a protocol and the cells along each axis of its box."""
     lattice = lattices.LATTICES[protocol.lattice]
     return lattice, lattices.cells_for(lattice, particles / site_share(protocol))
 
@@ -214,6 +215,8 @@ def _expect_common(protocol: NetworkProtocol, highest: float) -> None:
     _expect_positive(protocol, "stiffness")
     if hasattr(protocol, "cut"):
         _expect_choice(protocol, "cut", pruning.CUTS)
+    if protocol.coordination is None and not isinstance(protocol, BondDepletedLattice):
+        raise InputError(f"{protocol.name}: coordination is missing; expected a positive number")
     if protocol.coordination is not None:
         _expect_positive(protocol, "coordination")
         _expect_reachable(protocol, highest)
