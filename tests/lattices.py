@@ -3,6 +3,7 @@
 from itertools import product
 
 import numpy as np
+import scipy.sparse as sp
 
 from glassmodes.spectra.operators import EdgeOperator
 
@@ -96,3 +97,22 @@ def disordered_edges(n, d, seed, signed=False, degree=6):
 def disordered_operator(comm, n, d, seed, weights=None, signed=False):
     """Return an `EdgeOperator` of a random network without its translations removed."""
     return EdgeOperator(comm, n, *disordered_edges(n, d, seed, signed), weights=weights)
+
+
+def vacant_lattice(kind, cells, kept, seed):
+    """Return the bond matrix B, (bonds, n d), of a lattice of springs that lost sites.
+
+    B.T B is its Hessian, floppy if many sites are gone, with zero modes nobody is told of.
+    """
+    lattice = SpringLattice(kind, cells)
+    left = np.random.default_rng(seed).random(lattice.n) < kept
+    bond = left[lattice.i] & left[lattice.j]
+    number = np.cumsum(left) - 1
+    ends = number[lattice.j[bond]], number[lattice.i[bond]]
+    u, d = lattice.u[bond], lattice.d
+    shape = (len(u), d * int(left.sum()))
+    rows = np.repeat(np.arange(len(u)), d)
+    return sum(
+        sp.csr_matrix((part.ravel(), (rows, (end[:, None] * d + np.arange(d)).ravel())), shape)
+        for part, end in zip((u, -u), ends, strict=True)
+    )

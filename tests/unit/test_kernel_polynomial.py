@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from lattices import SpringLattice, disordered_operator, translation_vectors
+from lattices import SpringLattice, disordered_operator, translation_vectors, vacant_lattice
 from scipy.integrate import trapezoid
 
 from glassmodes.errors import InputError
@@ -234,6 +234,27 @@ def test_weight_at_zero_is_counted_and_taken_out(comm_self):
     assert estimate.zero_weight_error < 0.1 * free
 
 
+def test_floppy_modes_of_a_lattice_with_vacancies(comm_self):
+    """Zero modes that no vector is known of, beside many soft ones."""
+    incidence = vacant_lattice("fcc", 6, 0.5, 2)
+    operator = MatrixOperator(comm_self, incidence.T @ incidence)
+    values = np.linalg.eigvalsh(dense(operator))
+    floppy = int(np.sum(values < 1e-10))
+    assert 0.03 * operator.n < floppy < 0.3 * operator.n
+    options = {"resolution": 0.05, "vectors": 16}
+    known = density_of_states(operator, zero_modes=floppy, **options)
+    estimate = density_of_states(operator, zero_modes="estimate", **options)
+    assert estimate.zero_modes == round(estimate.zero_weight)
+    assert abs(known.zero_weight - floppy) < 4 * known.zero_weight_error
+    assert known.vibrations == operator.n - floppy
+    bound = spectral_bound(operator)
+    expected = kernel_density(values[floppy:], bound, known.frequency, known.products)
+    floor = 1e-3 * expected.max()
+    for states in (known, estimate):
+        assert np.all(np.abs(states.density - expected) < SURE * states.error + floor)
+    assert known.error[0] <= estimate.error[0]
+
+
 def test_a_wrong_count_shows_in_the_weight_at_zero(comm_self):
     operator, _ = floppy_chain(comm_self, 3000, 400)
     states = density_of_states(operator, resolution=0.05, zero_modes=200)
@@ -291,3 +312,9 @@ def test_rows_that_are_zero_stay_out(comm_self):
 def test_requests_without_sense_are_refused(network, options, message):
     with pytest.raises(InputError, match=message):
         density_of_states(network, **options)
+
+
+def test_a_matrix_without_vibrations_is_refused(comm_self):
+    for matrix in (sp.csr_matrix((5, 5)), -sp.identity(5)):
+        with pytest.raises(InputError, match="no positive eigenvalue"):
+            density_of_states(MatrixOperator(comm_self, matrix), resolution=0.1)

@@ -144,17 +144,18 @@ class _ZeroPeak:
 
     @classmethod
     def of(cls, moments: np.ndarray) -> _ZeroPeak:
+        """Weigh the peak in the moments of every vector."""
         weights = zero_weights(moments)
         coarse = zero_weights(moments[: max(2, len(moments) // 2)])
-        chance = float(weights.std(ddof=1) / math.sqrt(len(weights)))
-        return cls(weights, chance, abs(float(np.mean(weights - coarse))))
+        chance = float(np.std(weights, ddof=1)) / math.sqrt(len(weights))
+        return cls(weights, chance, float(abs(np.mean(weights - coarse))))
 
     def knowing(self, count: int) -> _ZeroPeak:
         """Pull the mean towards the true count, the more the larger the bias."""
-        believed = self.bias**2 / max(self.error**2, np.finfo(float).tiny)
+        believed = self.bias**2 / max(self.error**2, 1e-300)
         shift = believed * (count - self.weights.mean())
-        left = math.sqrt(believed) * self.chance  # the vectors do have more or less than that
-        return _ZeroPeak(self.weights + shift, left, 0.0)
+        # By chance these vectors hold a little more or less than the count.
+        return _ZeroPeak(self.weights + shift, math.sqrt(believed) * self.chance)
 
 
 def density_of_states(
@@ -205,29 +206,21 @@ def density_of_states(
     """
     _check_request(operator, vectors, zero_modes, frequency)
     bound = bound or spectral_bound(operator)
+    if not bound.upper > 0:
+        raise InputError("the matrix has no positive eigenvalue, so no vibration")
     products = products_for(resolution, bound)
     if frequency is None:
         frequency = np.arange(0.0, math.sqrt(bound.upper), resolution / _GRID)
     frequency = np.asarray(frequency, np.float64)
-    exact = None
-    if exact_below is not None:
-        exact = lowest_modes(operator, below=exact_below**2)
-        zero_modes = max(exact.zero_modes, 0 if isinstance(zero_modes, str | None) else zero_modes)
+    exact = None if exact_below is None else lowest_modes(operator, below=exact_below**2)
+    known = operator.nullity if exact is None else exact.zero_modes
     moments = _random_moments(operator, exact, vectors, seed, bound, products)
-    deflated = operator.nullity if exact is None else exact.zero_modes
-    found = taken = _ZeroPeak(np.zeros(vectors))
-    if zero_modes == "estimate":
-        found = taken = _ZeroPeak.of(moments)
-        zero_modes = deflated + max(0, round(found.weights.mean()))
-    elif zero_modes is not None and zero_modes > deflated:
-        found = _ZeroPeak.of(moments)
-        taken = found.knowing(zero_modes - deflated)
-    zero_modes = deflated if zero_modes is None else zero_modes
+    found, taken, unknown = _floppy_peak(moments, zero_modes, known)
     peak = (-1.0) ** np.arange(len(moments))[:, None]  # the moments of one zero mode
     moments -= peak * taken.weights
-    vibrations = operator.n - zero_modes
-    known = 0 if exact is None else len(exact.values)
-    share = 1 - known / vibrations
+    vibrations = operator.n - known - unknown
+    single = 0 if exact is None else len(exact.values)
+    share = 1 - single / vibrations
     density = frequency_density(moments / moments[0] * share, bound, frequency)
     line = frequency_density(peak, bound, frequency)[:, 0] / vibrations
     result = DensityOfStates(
@@ -235,7 +228,7 @@ def density_of_states(
         density=density.mean(axis=1),
         error=np.hypot(density.std(axis=1, ddof=1) / math.sqrt(vectors), taken.error * line),
         vibrations=vibrations,
-        zero_modes=zero_modes,
+        zero_modes=known + unknown,
         max_frequency=math.sqrt(largest_eigenvalue(operator)),
         resolution=resolution,
         vectors=vectors,
@@ -247,7 +240,7 @@ def density_of_states(
         return result
     lines = _exact_lines(exact.values, bound, frequency, products, exact_resolution) / vibrations
     return replace(
-        result, density=result.density + lines, exact_modes=known, exact_below=float(exact_below)
+        result, density=result.density + lines, exact_modes=single, exact_below=float(exact_below)
     )
 
 
@@ -268,6 +261,23 @@ def _check_request(operator, vectors, zero_modes, frequency) -> None:
         grid = np.asarray(frequency, np.float64)
         if grid.ndim != 1 or not np.all(np.isfinite(grid)) or np.any(grid < 0):
             raise InputError("frequencies must be a list of finite numbers that are not negative")
+
+
+def _floppy_peak(
+    moments: np.ndarray, zero_modes: int | str | None, known: int
+) -> tuple[_ZeroPeak, _ZeroPeak, int]:
+    """Return the peak at zero as found and as it is to be taken out, and its number of modes.
+
+    `zero_modes` as in `density_of_states`; `known` null vectors are not in the moments.
+    """
+    if isinstance(zero_modes, str):
+        found = _ZeroPeak.of(moments)
+        return found, found, max(0, round(float(found.weights.mean())))
+    if zero_modes is None or zero_modes <= known:
+        nothing = _ZeroPeak(np.zeros(moments.shape[1]))
+        return nothing, nothing, 0
+    found = _ZeroPeak.of(moments)
+    return found, found.knowing(zero_modes - known), zero_modes - known
 
 
 def _random_moments(operator, exact: Eigenmodes | None, vectors, seed, bound, products):

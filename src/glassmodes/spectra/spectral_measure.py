@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 FULL_WIDTH = 2 * math.sqrt(2 * math.log(2))
 """Full width at half maximum over the standard deviation of a Gaussian."""
 
+_CHECKS = 50  # at most a fiftieth of the steps is taken in vain
 _LEAST_STEPS = 50  # before increments are believed
 _INCREMENT = 4.0  # error over the change in the last quarter of the steps: covers 1/k
 _ROUND_OFF = 1e-14  # of a resolvent, and of the largest node
@@ -167,7 +168,7 @@ def spectral_measures(
     max_steps
         Default 100 sqrt(n) + 1000.  A column that needs more comes back not converged.
     check_every
-        Steps between tests of the error.
+        Least number of steps between tests of the error.
 
     Returns
     -------
@@ -192,11 +193,13 @@ def spectral_measures(
         run = LockStepLanczos(operator, vectors[:, part])
         watch = _Watch(points, run.norm_squared)
         error = np.zeros(len(run.norm_squared))
+        due = check_every
         while np.any(run.alive):
             watch.step(*run.step())
             finished = not np.any(run.alive) or run.taken >= limit
-            if not finished and run.taken % check_every:
+            if not finished and run.taken < due:
                 continue
+            due = run.taken + max(check_every, run.taken // _CHECKS)
             error = watch.error(run.taken)
             enough = resolution is None or run.taken >= _steps_for(resolution, watch.largest)
             done = enough and bool(np.all(error <= tolerance[part]))
