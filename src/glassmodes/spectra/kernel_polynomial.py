@@ -206,7 +206,7 @@ def density_of_states(
     """
     _check_request(operator, vectors, zero_modes, frequency)
     bound = bound or spectral_bound(operator)
-    if not bound.upper > 0:
+    if not bound.estimate > 0:
         raise InputError("the matrix has no positive eigenvalue, so no vibration")
     products = products_for(resolution, bound)
     if frequency is None:
