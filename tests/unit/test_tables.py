@@ -434,6 +434,7 @@ def test_table_of_another_version_is_refused(campaign, tmp_path):
         (1234.5, 22.0, "1234 ± 22"),
         (12.3456, None, "12.35"),
         (None, None, ""),
+        (0.41247895, 5.6e-17, "0.4125"),
     ],
 )
 def test_numbers_carry_the_digits_of_their_error(value, error, text):

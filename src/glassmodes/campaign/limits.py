@@ -7,10 +7,21 @@ from typing import Any
 
 from glassmodes.campaign.compare_verdicts import NOT_RESOLVED
 
+_RESPONSES = {
+    "loss_low": "G''(Ω) at low frequencies",
+    "loss_high": "G''(Ω) at high frequencies",
+    "decay": "G(t) − G before the first phonon",
+    "decay_late": "G(t) − G beyond the first phonon",
+    "modulus": "G(t)",
+    "density": "D(ω)",
+    "correlator": "Γ(ω)",
+    "density_times_correlator": "D(ω) Γ(ω)",
+}
+
 
 def words(name: str) -> str:
-    """Return an identifier as words, names of people with a capital."""
-    return name.replace("_", " ").replace("debye", "Debye")
+    """Return an identifier as words, names of people with a capital; leave sentences alone."""
+    return name if " " in name else name.replace("_", " ").replace("debye", "Debye")
 
 
 def limits_in_words(tables: dict[str, list[dict[str, Any]]]) -> list[str]:
@@ -56,7 +67,7 @@ def limits_in_words(tables: dict[str, list[dict[str, Any]]]) -> list[str]:
             "The shear modulus has a heavy tail towards negative values whose fourth moment does "
             "not exist: errors of its variance and of γ(N) are optimistic."
         )
-    if tables["networks"]:
+    if any(r["system"] == "random_network" for r in tables["networks"]):
         sentences.append(
             "The paper leaves the parent glass of the random network and its starting "
             "coordination open; the choices made here are keys of the configuration."
@@ -71,8 +82,8 @@ def _unresolved_responses(rows: list[dict[str, Any]]) -> list[str]:
         if r["verdict"] == NOT_RESOLVED:
             names.setdefault(r["quantity"], []).append(r["ensemble"])
     return [
-        f"The exponent of the {words(quantity)} is not resolved (window too short or scatter too "
-        f"large): {', '.join(ensembles)}."
+        f"The exponent of {_RESPONSES.get(quantity, words(quantity))} is not resolved (window too "
+        f"short or scatter too large): {', '.join(ensembles)}."
         for quantity, ensembles in names.items()
     ]
 

@@ -40,6 +40,9 @@ _SYMBOLS = (
 """Plain letters of the tables (first) and what the page shows for them."""
 
 _UNITLESS = ("1", "see law", "see quantity")
+_ROUND_OFF = 1e-9
+"""Errors below this part of their value are not statistical: all samples say the same."""
+
 _ALWAYS = ("ensembles", "samples", "mode_solves", "spectral_samples", "comparison")
 """Tables that tiles and limits count, beside those of the blocks."""
 
@@ -151,7 +154,7 @@ def with_error(value: float | None, error: float | None) -> str:
     """Return ``12.34 ± 0.05`` with the error to two digits, the value to the same place."""
     if value is None:
         return "" if error is None else f"± {error:.2g}"
-    if error is None or not (error > 0 and math.isfinite(error)):
+    if error is None or not (error > _ROUND_OFF * abs(value) and math.isfinite(error)):
         return f"{value:.4g}"
     places = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{places}f} ± {error:.{places}f}"
@@ -185,8 +188,8 @@ def _comparison_block(paper: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "why",
     )
     return {
-        "title": paper,
-        "note": "Errors are standard errors from resampled samples. A number of the paper is "
+        "title": paper[:1].upper() + paper[1:],
+        "note": "Errors are standard errors over resampled samples. A number of the paper is "
         "granted its rounding and the spread of independent reproductions.",
         "columns": [{"label": name, "unit": ""} for name in labels],
         "rows": [
