@@ -23,7 +23,7 @@ in 4D.  `CRYSTALLINE` lies between.
 
 Networks.  F6 is the mean of c_ij over geometric neighbours, pairs nearer than
 `NEIGHBOUR_DISTANCE` mean spring lengths whether a spring joins them or not: 1 in a lattice
-with cut bonds, 0.90 and 0.87 in fcc with vacancies at Z = 7 and 6, 0.29 in a network from a
+with cut bonds, 0.90 and 0.87 in fcc with vacancies at Z = 7 and 6, 0.30 in a network from a
 Lennard-Jones glass (published: near 1 and near 0.3).  The fraction of neighbours with
 c_ij > 0.7 is 1, 0.96, 0.92 and 0.10.
 """
