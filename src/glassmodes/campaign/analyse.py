@@ -17,7 +17,7 @@ from glassmodes.observables.dipoles import dipole_stiffness, random_contacts
 from glassmodes.observables.elasticity import measure_moduli
 from glassmodes.observables.harmonic import HarmonicSystem
 from glassmodes.observables.modes import vibrational_modes
-from glassmodes.observables.stability import require_stable
+from glassmodes.observables.stability import find_floppy_modes, require_stable
 from glassmodes.observables.strains import shear_strains
 from glassmodes.observables.viscoelasticity import viscoelastic_response
 from glassmodes.sample import Sample
@@ -45,6 +45,8 @@ def _moduli(system: HarmonicSystem, settings: Any, seed: int) -> dict[str, Any]:
 
 
 def _dipoles(system: HarmonicSystem, settings: Any, seed: int) -> dict[str, Any]:
+    if system.interactions.unstressed:
+        find_floppy_modes(system)
     pairs = random_contacts(system.interactions, settings.count, seed)
     return dipole_stiffness(system, pairs).to_record()
 

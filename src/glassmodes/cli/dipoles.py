@@ -57,7 +57,7 @@ def run(args, comm) -> dict:
     sample = read_sample(comm, args.sample)
     from glassmodes.observables import dipoles
     from glassmodes.observables.harmonic import HarmonicSystem
-    from glassmodes.observables.stability import require_stable
+    from glassmodes.observables.stability import find_floppy_modes, require_stable
 
     system = HarmonicSystem(comm, sample)
     try:
@@ -68,6 +68,8 @@ def run(args, comm) -> dict:
             pairs = dipoles.all_contacts(system.interactions)
         pairs = dipoles.check_pairs(pairs, sample.particles)
         require_stable(system)
+        if system.interactions.unstressed:
+            find_floppy_modes(system)
         response = dipoles.dipole_stiffness(system, pairs)
     finally:
         system.destroy()

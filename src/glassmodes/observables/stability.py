@@ -28,7 +28,8 @@ def require_stable(system: HarmonicSystem) -> None:
     Notes
     -----
     Springs at rest have H = Σ k n nᵀ >= 0: there is no saddle to look for, and the non-affine
-    forces are orthogonal to every zero mode, however many there are.
+    forces are orthogonal to every zero mode, however many there are.  Responses to other
+    forces ask for `find_floppy_modes`.
     Collective.  The lowest mode costs a small part of the time of moduli or dipoles.
     """
     system.require_minimum()
@@ -41,4 +42,14 @@ def require_stable(system: HarmonicSystem) -> None:
     if np.any(lowest.values < 0):
         system.refuse_saddle()
     if lowest.zero_vectors.shape[1]:
-        system.add_null_vectors(lowest_modes(operator, count=1).zero_vectors)
+        find_floppy_modes(system)
+
+
+def find_floppy_modes(system: HarmonicSystem) -> None:
+    """Find all zero modes beyond the obvious ones and have the solves of `system` leave them out.
+
+    For responses to forces that may push along them, as those of dipoles do.  Collective; one
+    factorisation, and one vector for each zero mode.
+    """
+    if system.operator.nullity < system.operator.n:
+        system.add_null_vectors(lowest_modes(system.operator, count=1).zero_vectors)
