@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FACTOR_ROWS = 200_000
 """Rows up to which an L D L^T factor of a network is worth a minute and 4 GB."""
 
-_ZERO = 1e-10  # of the mean diagonal: above the round-off of a zero, below any real stiffness
+_ZERO = 1e-11  # of the mean diagonal: a thousand times the round-off of zeros at 10^4 rows
 
 TRANSLATIONS = "translations"
 INERTIA = "inertia"
