@@ -307,6 +307,24 @@ def test_networks_carry_their_structure_and_glasses_have_no_row(campaign):
     assert glass["damping"] == DAMPING
 
 
+def test_no_closed_form_is_expected_of_pruned_or_random_networks(tmp_path):
+    others = {
+        "pruned": {**NARROW, "prune_floppy": True},
+        "random": {"name": "random_network", "coordination": 7.0},
+        "perfect": {"name": "bond_depleted_lattice"},
+    }
+    ensembles = {name: {**ENSEMBLES["cut"], "protocol": p} for name, p in others.items()}
+    config = configure(tmp_path, ensembles)
+    write_results(config)
+    write_tables(config)
+    rows = {r["ensemble"]: r for r in read_table(tmp_path, "networks")}
+    known = {name: r["expected_affine_modulus"] is not None for name, r in rows.items()}
+    assert known == {"pruned": False, "random": False, "perfect": True}
+    assert rows["perfect"]["coordination_asked"] is None
+    groups = {r["group"] for r in rows.values()}
+    assert len(groups) == 3
+
+
 def test_samples_with_different_grids_are_refused(tmp_path):
     def stretch(kind, index, record):
         if kind == "viscoelasticity" and index == 1:

@@ -80,8 +80,8 @@ class Block:
 class EnsembleSource:
     """One ensemble of a campaign: what was planned and where its results lie.
 
-    `coordination_asked`, `lattice` and `stiffness` are those of networks, None for glasses;
-    random networks and lattices that stay perfect lack the one that means nothing.
+    `coordination_asked` and `stiffness` are those of networks, None for glasses and for a
+    perfect lattice; `lattice` is the one whose closed forms hold, None if none does.
     """
 
     name: str
@@ -150,11 +150,17 @@ def ensemble_sources(config: CampaignConfig) -> list[EnsembleSource]:
                 batches=tuple(batches[name]),
                 results=config.results,
                 coordination_asked=getattr(e.protocol, "coordination", None),
-                lattice=getattr(e.protocol, "lattice", None),
+                lattice=_whole_lattice(e.protocol),
                 stiffness=getattr(e.protocol, "stiffness", None),
             )
         )
     return sources
+
+
+def _whole_lattice(protocol: Any) -> str | None:
+    """Return the lattice whose closed forms hold: none once floppy parts are taken out."""
+    pruned = getattr(protocol, "prune_floppy", False)
+    return None if pruned else getattr(protocol, "lattice", None)
 
 
 def describe_protocol(protocol) -> str:
