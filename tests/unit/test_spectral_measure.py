@@ -125,6 +125,15 @@ def test_more_steps_are_taken_where_more_is_asked(comm_self):
     assert 1e-6 < abs(short.resolvent(-1e-3) - hard.resolvent(-1e-3)) <= short.error
 
 
+def test_a_resolution_out_of_reach_is_said(comm_self):
+    operator, b = network(comm_self)
+    reached, missed = (
+        spectral_measures(operator, b, resolution=0.1, max_steps=steps)[0] for steps in (None, 40)
+    )
+    assert reached.converged and reached.steps > 100
+    assert missed.steps == 40 and not missed.converged
+
+
 def test_columns_know_nothing_of_each_other(comm_self):
     operator, b = network(comm_self)
     together = spectral_measures(operator, b, points=[-1.0], tolerance=1e-8)

@@ -192,7 +192,7 @@ def spectral_measures(
         part = slice(first, first + MAX_COLUMNS)
         run = LockStepLanczos(operator, vectors[:, part])
         watch = _Watch(points, run.norm_squared)
-        error = np.zeros(len(run.norm_squared))
+        error, enough = np.zeros(len(run.norm_squared)), True
         due = check_every
         while np.any(run.alive):
             watch.step(*run.step())
@@ -212,7 +212,7 @@ def spectral_measures(
                     *run.tridiagonal(q),
                     norm_squared=float(run.norm_squared[q]),
                     error=float(estimate),
-                    converged=bool(estimate <= tolerance[part][q]),
+                    converged=bool(estimate <= tolerance[part][q]) and (enough or not run.alive[q]),
                 )
             )
     return measures
@@ -260,7 +260,8 @@ class _Watch:
         residual = np.abs(self._product * self._out / self._pivot)
         with np.errstate(divide="ignore", invalid="ignore"):
             error = np.where(residual > 0, residual**2 / self.distance, 0.0)
-        self._past = [past for past in self._past if past[0] >= 0.75 * steps - 1]
+        while len(self._past) > 1 and self._past[1][0] <= 0.75 * steps:
+            del self._past[0]  # what stays covers the last quarter of the steps or more
         if steps >= _LEAST_STEPS and self._past:
             moved = np.max([np.abs(self._value - value) for _, value in self._past], axis=0)
             error = np.minimum(error, _INCREMENT * moved)
