@@ -5,7 +5,7 @@ import pytest
 from mpi4py import MPI
 
 from glassmodes.campaign.analyse import analyse_sample
-from glassmodes.campaign.config import Spectra, Viscoelasticity
+from glassmodes.campaign.config_analyses import Spectra, Viscoelasticity
 from glassmodes.observables import viscoelasticity
 from glassmodes.preparation.networks import make_network
 

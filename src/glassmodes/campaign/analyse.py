@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from glassmodes.campaign.config import Section
+from glassmodes.campaign.config_section import Section
 from glassmodes.campaign.manifest import sample_seed
 from glassmodes.campaign.records import refused
 from glassmodes.errors import SampleError, SolverError

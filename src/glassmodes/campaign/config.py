@@ -1,45 +1,32 @@
 """The configuration of a campaign: every key with its type, unit, default and meaning.
 
-This module is the one place that knows the keys.  The validation that Snakemake and the
+This is the one place that knows the keys.  The validation that Snakemake and the
 command line use, ``config/README.md`` and the JSON schema for editors
-(``workflow/schemas``) all come from the models below.  Importing it is cheap; named
-models are looked up only when a configuration is checked.
+(``workflow/schemas``) all come from the models below and in ``config_protocols`` and
+``config_analyses``.  Importing it is cheap; named models are looked up only when a
+configuration is checked.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from glassmodes.campaign.config_analyses import Analyses, Modes
 from glassmodes.campaign.config_problems import describe_problems, unknown_keys
+from glassmodes.campaign.config_protocols import Network, Protocol
+from glassmodes.campaign.config_section import Section, key
 from glassmodes.errors import GlassmodesError, InputError
 
 AnalysisName = Literal["modes", "moduli", "dipoles", "spectra", "viscoelasticity"]
 ANALYSES: tuple[AnalysisName, ...] = ("modes", "moduli", "dipoles", "spectra", "viscoelasticity")
 DEFAULT_ANALYSES: tuple[AnalysisName, ...] = ("modes", "moduli", "dipoles")
-LatticeName = Literal["fcc", "triangular"]
-CutName = Literal["narrow", "independent"]
-StrainNames = Annotated[
-    tuple[Annotated[str, Field(pattern=r"^[xyzw]{2}$")], ...], Field(min_length=1)
-]
 NETWORK_MODEL = "harmonic_network"
 ENSEMBLE_NAME = r"^[a-z][a-z0-9_]*$"
-
-
-def key(default: Any, description: str, unit: str = "", **constraints: Any) -> Any:
-    """Declare a key; ``...`` as default makes it compulsory."""
-    return Field(default, description=description, json_schema_extra={"unit": unit}, **constraints)
-
-
-class Section(BaseModel):
-    """A mapping of known keys; anything else is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Campaign(Section):
@@ -50,257 +37,6 @@ class Campaign(Section):
     results: str = key(
         "results", "folder for everything that is written, relative to the working folder"
     )
-
-
-class Descent(Section):
-    """What all protocols end with."""
-
-    force_tolerance: float = key(
-        1e-10,
-        "the minimum is reached when the largest force component falls below this part of "
-        "the typical contact force",
-        "1",
-        ge=1e-13,
-        le=1e-6,
-    )
-
-
-class RandomStart(Descent):
-    """Random positions, then straight to the nearest minimum: infinite temperature."""
-
-    name: Literal["random_start"] = key(..., "no liquid at all")
-
-    @property
-    def temperature(self) -> float:
-        """Of the liquid that random positions are."""
-        return math.inf
-
-
-class Liquid(Descent):
-    """Molecular dynamics of the liquid."""
-
-    temperature: float = key(..., "temperature of the liquid", "energy/k_B", gt=0)
-    equilibration_time: float = key(50.0, "time in the liquid before anything else", "time", ge=0)
-    time_step: float | None = key(
-        None,
-        "step of the molecular dynamics; null: 0.0025 from temperature 1 on, 0.005 below",
-        "time",
-        gt=0,
-    )
-    thermostat_time: float = key(0.2, "time constant of the Nose-Hoover chain", "time", gt=0)
-
-    def step_at(self, temperature: float) -> float:
-        """Return the time step of the molecular dynamics at a temperature."""
-        return self.time_step or (0.0025 if temperature >= 1.0 else 0.005)
-
-
-class Quench(Liquid):
-    """Molecular dynamics of the liquid, then straight to the nearest minimum."""
-
-    name: Literal["instantaneous_quench"] = key(
-        ..., "liquid at one temperature, quenched without any cooling"
-    )
-
-
-class Cooling(Liquid):
-    """Molecular dynamics of the liquid, cooling at a constant rate, then the nearest minimum."""
-
-    name: Literal["slow_cooling"] = key(..., "liquid cooled from `temperature` at a constant rate")
-    final_temperature: float = key(..., "temperature where the cooling ends", "energy/k_B", gt=0)
-    rate: float = key(..., "temperature lost per time", "energy/k_B/time", gt=0)
-
-    @model_validator(mode="after")
-    def _cools(self) -> Cooling:
-        if self.final_temperature >= self.temperature:
-            raise ValueError(
-                f"final_temperature {self.final_temperature} is not below temperature "
-                f"{self.temperature}"
-            )
-        return self
-
-
-class Network(Section):
-    """What all networks of springs at rest have in common."""
-
-    stiffness: float = key(1.0, "of every spring", "energy/length^2", gt=0)
-    prune_floppy: bool = key(
-        False,
-        "take out particles with too few springs to be held; changes moduli and spectra, which "
-        "need no pruning",
-    )
-
-
-class DepletedLattice(Network):
-    """A lattice with bonds cut at random."""
-
-    name: Literal["bond_depleted_lattice"] = key(..., "a lattice with bonds cut at random")
-    lattice: LatticeName = key("fcc", "the perfect lattice, nearest-neighbour distance 1")
-    coordination: float | None = key(
-        None, "mean springs per particle Z; null: the perfect lattice", "1", gt=0
-    )
-    cut: CutName = key(
-        "narrow",
-        "which bonds are cut: those between the particles with most of them, or any",
-    )
-
-
-class Vacancies(Network):
-    """A lattice with sites left out at random."""
-
-    name: Literal["lattice_vacancies"] = key(..., "a lattice with sites left out at random")
-    lattice: LatticeName = key("fcc", "the perfect lattice, nearest-neighbour distance 1")
-    coordination: float = key(..., "expected springs per particle Z", "1", gt=0)
-
-
-class RandomNetwork(Network):
-    """Springs between the neighbours of a Lennard-Jones glass, cut down to a coordination."""
-
-    name: Literal["random_network"] = key(
-        ..., "the shortest pairs of a Lennard-Jones glass become springs, some are cut"
-    )
-    coordination: float = key(..., "mean springs per particle Z", "1", gt=0)
-    starting_coordination: float | None = key(
-        None, "Z before the cut; null: 9 in three dimensions, 5.5 in two", "1", gt=0
-    )
-    cut: CutName = key(
-        "narrow",
-        "which bonds are cut: those between the particles with most of them, or any",
-    )
-    parent_model: str | None = key(
-        None, "model of the glass; null: force-shifted Lennard-Jones of the dimension"
-    )
-    density: float | None = key(
-        None, "of the network; null: springs have the mean length 1", "1/length^d", gt=0
-    )
-    temperature: float = key(2.0, "temperature of the parent liquid", "energy/k_B", gt=0)
-    equilibration_time: float = key(2.5, "time in the parent liquid", "time", ge=0)
-    time_step: float = key(0.005, "step of the molecular dynamics", "time", gt=0)
-    thermostat_time: float = key(0.1, "time constant of the Nose-Hoover chain", "time", gt=0)
-    force_tolerance: float = key(
-        1e-2,
-        "the parent's minimum, as for glasses; loose, because springs are put at rest wherever "
-        "the particles are",
-        "1",
-        gt=0,
-        le=1,
-    )
-
-
-Protocol = Annotated[
-    Quench | Cooling | RandomStart | DepletedLattice | Vacancies | RandomNetwork,
-    Field(discriminator="name"),
-]
-
-
-class Modes(Section):
-    """Lowest vibrational modes."""
-
-    count: int | None = key(
-        None, "lowest modes of each sample; null: as many as `below` says", "1", ge=1
-    )
-    below: float | None = key(
-        None,
-        "all modes below this frequency; null: as many as `count` says; one of the two is needed",
-        "sqrt(energy/mass)/length",
-        gt=0,
-    )
-    certificate: bool = key(True, "prove by an inertia count that no mode is missing")
-    method: Literal["filtered", "slepc", "dense"] = key(
-        "filtered",
-        "eigensolver: Chebyshev-filtered block Lanczos, SLEPc shift-invert, or LAPACK",
-    )
-    keep_vectors: bool = key(False, "keep the eigenvectors (count x N x d numbers a sample)")
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> Modes:
-        if self.count is not None and self.below is not None:
-            raise ValueError("count and below are both given; give one of them")
-        return self
-
-
-class Moduli(Section):
-    """Elastic moduli; has no settings."""
-
-
-class Dipoles(Section):
-    """Stiffness of the response to dipoles of forces on random contacts."""
-
-    count: int = key(50, "contacts drawn in each sample", "1", ge=1)
-
-
-class Grid(Section):
-    """A logarithmic grid, both ends included."""
-
-    minimum: float
-    maximum: float
-    points: int = key(111, "points, both ends included", "1", ge=2, le=10_000)
-
-    @model_validator(mode="after")
-    def _rises(self) -> Grid:
-        low, high = self.minimum, self.maximum
-        if high <= low:
-            raise ValueError(f"maximum {high:g} is not above minimum {low:g}")
-        return self
-
-
-class FrequencyGrid(Grid):
-    """Frequencies of the strain: a logarithmic grid, both ends included."""
-
-    minimum: float = key(1e-9, "lowest frequency", "sqrt(energy/mass)/length", gt=0)
-    maximum: float = key(1e3, "highest frequency", "sqrt(energy/mass)/length", gt=0)
-
-
-class TimeGrid(Grid):
-    """Times after a step of strain: a logarithmic grid, both ends included."""
-
-    minimum: float = key(1.0, "shortest time", "length sqrt(mass/energy)", gt=0)
-    maximum: float = key(1e11, "longest time", "length sqrt(mass/energy)", gt=0)
-
-
-class Spectra(Section):
-    """Density of states D(w) and non-affine correlator, without eigenvectors."""
-
-    resolution: float | None = key(
-        None,
-        "full width at half maximum of every mode; compulsory for ensembles that measure spectra",
-        "sqrt(energy/mass)/length",
-        gt=0,
-    )
-    maximum: float | None = key(
-        None,
-        "end of the frequency grid, which starts at 0; compulsory like `resolution`",
-        "sqrt(energy/mass)/length",
-        gt=0,
-    )
-    points: int = key(200, "points of the linear frequency grid", "1", ge=2, le=100_000)
-    vectors: int = key(16, "random vectors behind D(w); its error falls with their root", "1", ge=2)
-    strains: StrainNames | None = key(
-        None, "strains of the correlator, such as xy; null: xy, xz, yz, ... of the dimension"
-    )
-
-
-class Viscoelasticity(Section):
-    """Moduli G*(W) and G(t) under damped motion, without eigenvectors."""
-
-    damping: float = key(1e4, "damping nu, a rate per unit mass", "1/time", gt=0)
-    frequencies: FrequencyGrid = key(FrequencyGrid(), "frequencies of the strain")
-    times: TimeGrid = key(TimeGrid(), "times after a step of strain")
-    strains: StrainNames | None = key(
-        None, "strains, such as xy; null: xy, xz, yz, ... of the dimension"
-    )
-    tolerance: float = key(
-        1e-6, "largest error of a modulus, relative to the affine modulus", "1", ge=1e-12, le=0.1
-    )
-
-
-class Analyses(Section):
-    """Settings of the analyses, for all ensembles."""
-
-    modes: Modes = key(Modes(), "lowest vibrational modes")
-    moduli: Moduli = key(Moduli(), "shear moduli of all directions, bulk modulus, elastic tensor")
-    dipoles: Dipoles = key(Dipoles(), "responses to dipoles of forces")
-    spectra: Spectra = key(Spectra(), "density of states and non-affine correlator")
-    viscoelasticity: Viscoelasticity = key(Viscoelasticity(), "moduli against frequency and time")
 
 
 class Statistics(Section):

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from glassmodes.campaign.config import CampaignConfig, Cooling, Liquid, Network, RandomNetwork
+from glassmodes.campaign.config import CampaignConfig
+from glassmodes.campaign.config_protocols import Cooling, Liquid, Network, RandomNetwork
 from glassmodes.campaign.manifest import Batch
 
 _NEIGHBOURS = {2: 0.4, 3: 1.0, 4: 2.1}
@@ -24,7 +25,7 @@ _BAND_EDGE = {"glass": 60.0, "network": 2.7}  # highest frequency, in units of t
 _LANCZOS_STEPS = {"glass": 600.0, "network": 5000.0}  # of the moduli, at N = 50,000
 _INERTIA_SECONDS = 30.0  # count of the zero modes of a network, at N = 50,000
 _INERTIA_MB = 2000.0
-_INERTIA_ROWS = 400_000  # beyond, the number is estimated
+_INERTIA_ROWS = 200_000  # beyond, the number is estimated (`observables.zero_modes`)
 _BASE_MB = 400.0  # the interpreter with its libraries
 _MARGIN = 3.0  # slow nodes, shared memory bandwidth, hard samples
 _START_S = 120.0  # queue scripts, file systems and imports of a job

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glassmodes.campaign.config import (
-    CampaignConfig,
+from glassmodes.campaign.config import CampaignConfig
+from glassmodes.campaign.config_protocols import (
     Cooling,
     DepletedLattice,
     Network,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from glassmodes.campaign.config import Ensemble, Network
+from glassmodes.campaign.config import Ensemble
+from glassmodes.campaign.config_protocols import Network
 from glassmodes.preparation import prepare_sample
 from glassmodes.preparation.networks import make_network
 from glassmodes.sample import Sample

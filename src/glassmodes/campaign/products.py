@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from glassmodes.campaign.config import CampaignConfig, Ensemble, Network
+from glassmodes.campaign.config import CampaignConfig, Ensemble
+from glassmodes.campaign.config_protocols import Network
 from glassmodes.campaign.table_columns import Needs, all_of, one_of
 from glassmodes.campaign.table_files import read_table
 from glassmodes.campaign.table_schema import TABLES
