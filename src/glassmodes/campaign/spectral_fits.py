@@ -54,6 +54,9 @@ CREEP_TOLERANCE = 0.05
 LATE_TIMES = (2.0, 20.0)
 """Times in units of ``nu / w_min**2`` where mostly modes below the first phonon are left."""
 
+LATE_SAMPLES = 16
+"""Samples below which what is left beyond the first phonon is that of one slow sample."""
+
 FITTED_EDGES = (0.6, 1.6, 1001)
 """Range and number of edges tried, in units of the band edge."""
 
@@ -167,6 +170,7 @@ class Law:
     bounds: tuple[float, float] | None = None
     ends: tuple[float, float] = (0.0, math.inf)
     noisy: bool = False
+    minimum_samples: int = 2
 
 
 def exponent_rows(source: Source, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -226,7 +230,7 @@ def _relaxation_laws(source: Source) -> Iterator[Law]:
         yield Law("modulus", times, curves.grid, modulus, whole, creep, bounds, ends)
     else:
         late = LATE_TIMES[0] * ends[1], LATE_TIMES[1] * ends[1]
-        yield Law("decay_late", late, curves.grid, decay, cubic, -1.5)
+        yield Law("decay_late", late, curves.grid, decay, cubic, -1.5, minimum_samples=LATE_SAMPLES)
 
 
 def _spectrum_laws(source: Source) -> Iterator[Law]:
@@ -248,8 +252,11 @@ def _exponent_row(source: Source, law: Law, options: dict[str, Any]) -> dict[str
     fit = fit_window(law.grid, law.curves, *law.window, **options)
     error = float(fit.exponent.error)
     wide = fit.decades >= MINIMUM_DECADES
-    resolved = bool(wide and error <= EXPONENT_PRECISION)
-    needed = samples_needed(fit.exponent.samples, error, EXPONENT_PRECISION) if wide else None
+    samples = fit.exponent.samples
+    resolved = bool(wide and samples >= law.minimum_samples and error <= EXPONENT_PRECISION)
+    needed = samples_needed(samples, error, EXPONENT_PRECISION) if wide else None
+    if needed is not None:
+        needed = max(needed, law.minimum_samples)
     return {
         **_identity(source),
         "quantity": law.quantity,
