@@ -26,11 +26,11 @@ from glassmodes.observables.strains import (
     mass_weighted_forces,
     non_affine_columns,
 )
-from glassmodes.observables.vibrational_density import default_resolution, density_bound
+from glassmodes.observables.vibrational_density import counted_density, density_bound
 from glassmodes.observables.viscoelasticity import response_measures
-from glassmodes.observables.zero_modes import count_zero_modes, estimated
+from glassmodes.observables.zero_modes import count_zero_modes
 from glassmodes.spectra.chebyshev import chebyshev_moments
-from glassmodes.spectra.kernel_polynomial import density_of_states, frequency_density
+from glassmodes.spectra.kernel_polynomial import frequency_density
 
 if TYPE_CHECKING:
     from glassmodes.observables.harmonic import HarmonicSystem
@@ -122,18 +122,8 @@ def non_affine_correlator(
     affine = affine_moduli(inter, strains)
     xi = non_affine_columns(inter, strains)
     starts = mass_weighted_forces(system, xi)
+    states, zero = counted_density(operator, zero, resolution, frequency, vectors, seed)
     bound = density_bound(operator)
-    width = default_resolution(bound) if resolution is None else resolution
-    states = density_of_states(
-        operator,
-        resolution=width,
-        frequency=frequency,
-        vectors=vectors,
-        seed=seed,
-        zero_modes="estimate" if zero is None else zero.count,
-        bound=bound,
-    )
-    zero = zero or estimated(states)
     moments = chebyshev_moments(operator, starts, bound, states.products)
     product = frequency_density(moments, bound, states.frequency) / states.vibrations
     edge = states.max_frequency
@@ -153,7 +143,7 @@ def non_affine_correlator(
         zero_modes_method=zero.method,
         max_frequency=edge,
         non_affine_force_squared_mean=float(np.square(xi).sum() / inter.n / len(strains)),
-        resolution=width,
+        resolution=states.resolution,
         vectors=vectors,
         products=states.products,
     )

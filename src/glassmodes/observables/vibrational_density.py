@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
 
-from glassmodes.observables.zero_modes import ZeroModes, count_zero_modes, estimated
+from glassmodes.observables.zero_modes import (
+    ZeroModes,
+    count_zero_modes,
+    deflate_zero_modes,
+    estimated,
+)
 from glassmodes.spectra.chebyshev import SpectralBound, spectral_bound
 from glassmodes.spectra.kernel_polynomial import DensityOfStates, density_of_states
 from glassmodes.spectra.operators import BlockOperator
@@ -93,6 +98,8 @@ def counted_density(
 
     Collective.
     """
+    if zero is not None:
+        deflate_zero_modes(operator, zero)
     bound = density_bound(operator)
     states = density_of_states(
         operator,

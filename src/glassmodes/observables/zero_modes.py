@@ -15,7 +15,8 @@ import numpy as np
 from glassmodes.errors import InputError, SampleError
 from glassmodes.observables.stability import require_stable
 from glassmodes.spectra.chebyshev import spectral_bound
-from glassmodes.spectra.factorisations import count_below
+from glassmodes.spectra.factorisations import NotPositiveDefiniteError, count_below, factorise
+from glassmodes.spectra.filtered_lanczos import rayleigh_ritz
 from glassmodes.spectra.operators import BlockOperator
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ FACTOR_ROWS = 200_000
 """Rows up to which an L D L^T factor of a network is worth a minute and 4 GB."""
 
 _ZERO = 1e-11  # of the mean diagonal: a thousand times the round-off of zeros at 10^4 rows
+
+_DEFLATED = 4_000_000  # numbers in the null vectors that are found: 32 MB and seconds
+_DEFLATED_ROWS = 20_000  # beyond, one more factor is not worth it
+_STREAM = 2**31  # random stream of the start vectors, apart from all others
 
 TRANSLATIONS = "translations"
 INERTIA = "inertia"
@@ -138,6 +143,37 @@ def count_matrix_zero_modes(
             negative_eigenvalues=negative,
         )
     return zero
+
+
+def deflate_zero_modes(operator: BlockOperator, zero: ZeroModes) -> None:
+    """Find the zero modes of an operator and add them to its null vectors, if they are few.
+
+    Subspace iteration with the inverse of A + s I, s far below any stiffness: two solves for
+    each of them.  Random vectors are then free of zero modes; where they are too many a density
+    has to subtract what it sees of them, with its noise.  Collective.
+    """
+    missing = zero.count - operator.nullity
+    few = missing * operator.n <= _DEFLATED and operator.n <= _DEFLATED_ROWS
+    if not zero.exact or missing <= 0 or not few:
+        return
+    scale = mean_diagonal(operator)
+    matrix = operator.assembled()
+    matrix.shift(_ZERO * scale)
+    vectors = operator.project(operator.random_block(missing, 0, _STREAM))
+    try:
+        factor = factorise(matrix, definite=True)
+        for _ in range(2):
+            solved = operator.project(factor.solve(np.asfortranarray(vectors)))
+            solved /= np.sqrt(operator.reduce(np.einsum("rk,rk->k", solved, solved)))
+            pairs = rayleigh_ritz(operator, solved)
+            vectors = pairs.vectors
+        factor.destroy()
+    except (NotPositiveDefiniteError, np.linalg.LinAlgError):
+        return  # no harm: the density subtracts them
+    finally:
+        matrix.destroy()
+    if np.all(pairs.residuals < 10 * _ZERO * scale):
+        operator.null_space = np.column_stack([operator.null_space, vectors])
 
 
 def estimated(states: DensityOfStates) -> ZeroModes:
