@@ -103,7 +103,7 @@ def test_product_agrees_with_lanczos(system, oracle):
 
 def test_static_modulus_from_the_moment(system):
     """G_A - G = moment(-1) / V, and without masses the mean square force is moment(0) / N."""
-    found = non_affine_correlator(system, ["xy"], 1.0)
+    found = non_affine_correlator(system, ["xy"])
     moduli = viscoelastic_response(system, ["xy"], 1.0)
     drop = moduli.affine_modulus - moduli.static_modulus
     np.testing.assert_allclose(
@@ -168,7 +168,7 @@ def test_density_is_the_spectrum_to_its_error(system, oracle):
 
 
 def test_correlator_is_unknown_where_no_modes_are(system):
-    found = non_affine_correlator(system, ["xy"], 0.5, frequency=[1.0, 1e3])
+    found = non_affine_correlator(system, ["xy"], frequency=[1.0, 1e3])
     assert np.isfinite(found.correlator[0, 0]) and np.isnan(found.correlator[1, 0])
     assert found.density_times_correlator[1, 0] == 0
 

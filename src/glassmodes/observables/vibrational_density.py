@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike
 
+from glassmodes.errors import InputError
 from glassmodes.observables.zero_modes import (
     ZeroModes,
     count_zero_modes,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 RESOLUTION = 0.01
 """Default resolution over the band edge."""
 
+_FINEST, _COARSEST = 1e-4, 0.3  # of the band: hours of products, and nothing to be seen
 _ROOM = 1.25  # bound over the largest eigenvalue
 
 
@@ -80,9 +82,17 @@ def density_bound(operator: BlockOperator) -> SpectralBound:
     return replace(bound, upper=_ROOM * bound.upper)
 
 
-def default_resolution(bound: SpectralBound) -> float:
-    """Return `RESOLUTION` as a frequency, for a bound of `density_bound`."""
-    return RESOLUTION * math.sqrt(bound.upper / _ROOM)
+def _resolution(resolution: float | None, bound: SpectralBound) -> float:
+    """Return the resolution as a frequency, checked against a bound of `density_bound`."""
+    highest = math.sqrt(bound.upper / _ROOM)
+    if resolution is None:
+        return RESOLUTION * highest
+    if not _FINEST * highest <= resolution <= _COARSEST * highest:
+        raise InputError(
+            f"a resolution of {resolution:.6g} is no use for frequencies up to {highest:.6g}: "
+            f"choose one between {_FINEST * highest:.2g} and {_COARSEST * highest:.2g}"
+        )
+    return resolution
 
 
 def counted_density(
@@ -103,7 +113,7 @@ def counted_density(
     bound = density_bound(operator)
     states = density_of_states(
         operator,
-        resolution=default_resolution(bound) if resolution is None else resolution,
+        resolution=_resolution(resolution, bound),
         frequency=frequency,
         vectors=vectors,
         seed=seed,

@@ -187,6 +187,7 @@ GOOD = ["--damping", "1", *GRIDS]
         (["viscoelastic", "--damping", "1", "--times=-1,1,5"], "MIN,MAX,POINTS"),
         (["dos", "--frequencies", "3,2,5"], "MIN,MAX,POINTS"),
         (["dos", "--resolution", "0"], "above zero"),
+        *((["dos", "--resolution", x], "choose one between") for x in ("1e-9", "1e9")),
         (["dos", "--vectors", "1"], "at least 2"),
         (["dos", "--null-space", "x.npy"], "--null-space is for matrices"),
     ],
