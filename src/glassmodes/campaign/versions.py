@@ -9,7 +9,7 @@ from __future__ import annotations
 
 STAGE_VERSIONS: dict[str, int] = {
     "prepare": 1,
-    "modes": 1,
+    "modes": 2,
     "moduli": 1,
     "dipoles": 1,
     "spectra": 1,
