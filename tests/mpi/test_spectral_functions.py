@@ -147,3 +147,11 @@ def test_modes_beside_rows_that_are_zero(comm, method):
     np.testing.assert_allclose(modes.values, lattice.exact_eigenvalues()[2:12], atol=1e-10)
     assert modes.zero_modes == 13 + 2 and modes.certified
     assert not modes.vectors[operator.null_rows].any()
+
+
+@pytest.mark.parametrize("rows", (1, 2))
+def test_fewer_rows_than_ranks(comm, rows):
+    operator = MatrixOperator(comm, sp.diags([4.0] * rows).tocsr())
+    states = density_of_states(operator, resolution=0.2, vectors=2)
+    assert states.vibrations == rows
+    assert states.max_frequency == pytest.approx(2.0)

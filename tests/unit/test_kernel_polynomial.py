@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from lattices import SpringLattice, disordered_operator, translation_vectors, vacant_lattice
 from scipy.integrate import trapezoid
 
-from glassmodes.errors import InputError
+from glassmodes.errors import InputError, SolverError
 from glassmodes.observables.harmonic import HarmonicSystem
 from glassmodes.spectra.chebyshev import (
     SpectralBound,
@@ -318,3 +318,10 @@ def test_a_matrix_without_vibrations_is_refused(comm_self):
     for matrix in (sp.csr_matrix((5, 5)), -sp.identity(5)):
         with pytest.raises(InputError, match="no positive eigenvalue"):
             density_of_states(MatrixOperator(comm_self, matrix), resolution=0.1)
+
+
+def test_an_eigenvalue_outside_the_bound_is_noticed(comm):
+    """Moments inside are at most the norm; outside they grow exponentially."""
+    operator = MatrixOperator(comm, sp.diags([1.0, 2.0, 4.2]).tocsr())
+    with pytest.raises(SolverError, match="outside the bound"):
+        chebyshev_moments(operator, np.ones((3, 1)), SpectralBound(4.0, 4.0), 40)

@@ -104,3 +104,11 @@ def test_particles_out_of_reach_have_no_mechanics():
     assert forces.force_ratio(inter) == forces.typical_contact_force(inter) == 0.0
     assert not forces.forces(inter).any() and not hessian.sparse(inter).toarray().any()
     assert not non_affine.non_affine_block(inter).any() and not born.born_tensor(inter).any()
+
+
+def test_springs_without_any_stiffness():
+    sample = Sample(
+        [[1.0, 1], [2, 1], [1, 2]], [9.0, 9], bonds=[[0, 1], [1, 2]], stiffness=[0.0, 0.0]
+    )
+    with pytest.raises(InputError, match="every bond has the stiffness 0"):
+        find_interactions(sample)

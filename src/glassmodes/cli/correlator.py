@@ -7,6 +7,7 @@ from glassmodes.cli.inputs import (
     add_output_option,
     add_sample_argument,
     add_strain_option,
+    add_tolerance_option,
     read_sample,
 )
 from glassmodes.cli.outputs import check_output, write_table
@@ -19,9 +20,10 @@ strain. Both densities are broadened alike; neither needs an eigenvector. With u
 and H are mass-weighted, except in Xi.H^-1.Xi, which has no masses.
 
 JSON keys: frequency, density_times_correlator, correlator (null where the density is not above
-its error), moments (an object with keys "-1", "0", "1": Xi.H^-1.Xi, Xi.Xi, Xi.H.Xi, extensive),
-density, density_error, vibrations (n), max_frequency, non_affine_force_squared_mean, zero_modes,
-zero_modes_error, zero_modes_method, resolution, vectors, products (for each vector), strain."""
+its error or a thousandth of its peak, and above the band edge), moments (an object with keys
+"-1", "0", "1": Xi.H^-1.Xi, Xi.Xi, Xi.H.Xi, extensive), density, density_error, vibrations (n),
+max_frequency, non_affine_force_squared_mean, zero_modes, zero_modes_error, zero_modes_method,
+resolution, vectors, products (for each vector), strain."""
 
 
 def add_parser(subparsers) -> None:
@@ -37,6 +39,7 @@ def add_parser(subparsers) -> None:
     add_sample_argument(parser)
     add_strain_option(parser)
     add_density_options(parser)
+    add_tolerance_option(parser, "moment -1 over the volume")
     add_output_option(
         parser,
         "C.csv",
@@ -50,6 +53,8 @@ def run(args, comm) -> dict:
     if args.output:
         check_output(comm, args.output, (".csv",), [args.sample])
     sample = read_sample(comm, args.sample)
+    import numpy as np
+
     from glassmodes.observables.correlator import non_affine_correlator
     from glassmodes.observables.harmonic import HarmonicSystem
     from glassmodes.observables.strains import strain_axes
@@ -57,7 +62,9 @@ def run(args, comm) -> dict:
     strain_axes(args.strain, sample.dimension)
     system = HarmonicSystem(comm, sample)
     try:
-        found = non_affine_correlator(system, [args.strain], **density_request(args))
+        found = non_affine_correlator(
+            system, [args.strain], **density_request(args), tolerance=args.tolerance
+        )
     finally:
         system.destroy()
     table = {
@@ -65,7 +72,7 @@ def run(args, comm) -> dict:
         "density": found.density,
         "density_error": found.density_error,
         "density_times_correlator": found.density_times_correlator[:, 0],
-        "correlator": found.correlator[:, 0],
+        "correlator": np.where(found.resolved, found.correlator[:, 0], np.nan),
     }
     if args.output:
         write_table(comm, args.output, table)

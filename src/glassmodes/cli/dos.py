@@ -8,10 +8,11 @@ from glassmodes.cli.inputs import add_output_option, add_sample_argument, read_s
 from glassmodes.cli.matrices import add_matrix_options, matrix_operator, read_matrix_input
 from glassmodes.cli.outputs import check_output, write_table
 from glassmodes.cli.parser import (
+    MAX_VECTORS,
     add_verb,
     grid,
-    non_negative_integer,
     positive_number,
+    seed,
     several,
 )
 from glassmodes.parallel import on_root
@@ -72,19 +73,19 @@ def add_density_options(parser: argparse.ArgumentParser) -> None:
         type=grid,
         metavar="MIN,MAX,POINTS",
         help="logarithmic grid, both ends included (default: even steps of a quarter of the "
-        "resolution from 0 to the highest frequency)",
+        "resolution from 0 to the top of the kernel, some 13 %% above the highest frequency)",
     )
     parser.add_argument(
         "--vectors",
         type=several,
         default=16,
         metavar="K",
-        help="random vectors, at least 2; the error falls as the root of their number "
+        help=f"random vectors, 2 to {MAX_VECTORS}; the error falls as the root of their number "
         "(default: 16)",
     )
     parser.add_argument(
         "--seed",
-        type=non_negative_integer,
+        type=seed,
         default=0,
         metavar="S",
         help="seed of the random vectors (default: 0)",

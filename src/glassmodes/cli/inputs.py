@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from glassmodes.cli.parser import positive_number
 from glassmodes.errors import InputError
 from glassmodes.parallel import on_root
 
@@ -49,7 +50,19 @@ def add_strain_option(parser: argparse.ArgumentParser) -> None:
         "--strain",
         default="xy",
         metavar="AB",
-        help="the deformation x_a += gamma x_b, two of the axes x, y, z, w (default: xy)",
+        help="the deformation x_a += gamma x_b, two of the axes x, y, z, w, or one of "
+        "them twice for a stretch (default: xy)",
+    )
+
+
+def add_tolerance_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """Give a verb the ``--tolerance`` of its Lanczos run."""
+    parser.add_argument(
+        "--tolerance",
+        type=positive_number,
+        default=1e-6,
+        metavar="EPS",
+        help=f"error of {what} over the affine modulus at which Lanczos stops (default: 1e-6)",
     )
 
 

@@ -11,9 +11,9 @@ from glassmodes.cli.matrices import add_matrix_options, matrix_operator, read_ma
 from glassmodes.cli.outputs import check_output
 from glassmodes.cli.parser import (
     add_verb,
-    non_negative_integer,
     positive_integer,
     positive_number,
+    seed,
 )
 from glassmodes.errors import SampleError
 from glassmodes.parallel import on_root
@@ -78,7 +78,7 @@ def add_parser(subparsers) -> None:
     )
     parser.add_argument(
         "--seed",
-        type=non_negative_integer,
+        type=seed,
         default=0,
         metavar="S",
         help="seed of the start vectors (default: 0)",

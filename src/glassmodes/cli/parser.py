@@ -37,6 +37,8 @@ VERB_MODULES = (
 
 #: Points that a grid may have: the answer is one JSON object.
 MAX_POINTS = 100_000
+MAX_VECTORS = 10_000
+SMALLEST, LARGEST = 1e-100, 1e100  # of rates, frequencies and times: squares are numbers
 
 _NUMBER = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
 
@@ -80,9 +82,14 @@ def non_negative_integer(text: str) -> int:
     return _whole_number(text, 0, "a whole number of at least zero")
 
 
+def seed(text: str) -> int:
+    """Convert an option's value to a seed: a whole number from 0 to 2^63 - 1."""
+    return _whole_number(text, 0, "a whole number from 0 to 2^63 - 1", 2**63 - 1)
+
+
 def several(text: str) -> int:
-    """Convert an option's value to a whole number above one."""
-    return _whole_number(text, 2, "a whole number of at least 2")
+    """Convert an option's value to a number of random vectors."""
+    return _whole_number(text, 2, f"a whole number from 2 to {MAX_VECTORS}", MAX_VECTORS)
 
 
 def positive_number(text: str) -> float:
@@ -101,12 +108,22 @@ def non_negative_number(text: str) -> float:
     return 0.0 if text.strip() in ("0", "0.0") else positive_number(text)
 
 
-def _whole_number(text: str, least: int, expected: str) -> int:
+def rate(text: str) -> float:
+    """Convert an option's value to a rate whose square is a number too."""
+    value = positive_number(text)
+    if not SMALLEST <= value <= LARGEST:
+        raise argparse.ArgumentTypeError(
+            f"expected a number from {SMALLEST:g} to {LARGEST:g}, got {text!r}"
+        )
+    return value
+
+
+def _whole_number(text: str, least: int, expected: str, most: int | None = None) -> int:
     try:
         value = int(text)
     except ValueError:
         value = least - 1
-    if value < least:
+    if value < least or (most is not None and value > most):
         raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
     return value
 
@@ -130,14 +147,16 @@ class Grid(NamedTuple):
 def grid(text: str) -> Grid:
     """Convert ``MIN,MAX,POINTS`` to a logarithmic grid."""
     expected = (
-        f"expected MIN,MAX,POINTS with 0 < MIN < MAX and 2 to {MAX_POINTS} points, got {text!r}"
+        f"expected MIN,MAX,POINTS with {SMALLEST:g} <= MIN < MAX <= {LARGEST:g} and 2 to "
+        f"{MAX_POINTS} points, got {text!r}"
     )
     try:
         minimum, maximum, points = text.split(",")
         found = Grid(float(minimum), float(maximum), int(points))
     except ValueError:
         raise argparse.ArgumentTypeError(expected) from None
-    if not (0 < found.minimum < found.maximum < math.inf and 2 <= found.points <= MAX_POINTS):
+    in_order = SMALLEST <= found.minimum < found.maximum <= LARGEST
+    if not (in_order and 2 <= found.points <= MAX_POINTS):
         raise argparse.ArgumentTypeError(expected)
     return found
 

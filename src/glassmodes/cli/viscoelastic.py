@@ -6,10 +6,11 @@ from glassmodes.cli.inputs import (
     add_output_option,
     add_sample_argument,
     add_strain_option,
+    add_tolerance_option,
     read_sample,
 )
 from glassmodes.cli.outputs import check_output, write_table
-from glassmodes.cli.parser import add_verb, grid, positive_number
+from glassmodes.cli.parser import add_verb, grid, rate
 from glassmodes.errors import InputError
 
 DESCRIPTION = """\
@@ -20,7 +21,8 @@ started from the non-affine force Xi: no eigenvectors, any number of decades at 
 JSON keys: frequency, storage_modulus, loss_modulus, time, relaxation_modulus,
 overdamped_relaxation (its limit without inertia), affine_modulus, static_modulus,
 non_affine_force_squared_mean, max_frequency, error (estimated, of the moduli), steps (of
-Lanczos), damping, strain."""
+Lanczos), damping, strain. The error is absolute: a G'' far below tolerance x affine_modulus has few
+digits."""
 
 
 def add_parser(subparsers) -> None:
@@ -37,7 +39,7 @@ def add_parser(subparsers) -> None:
     add_sample_argument(parser)
     parser.add_argument(
         "--damping",
-        type=positive_number,
+        type=rate,
         required=True,
         metavar="NU",
         help="damping rate per unit mass, above zero",
@@ -50,13 +52,7 @@ def add_parser(subparsers) -> None:
             help=f"logarithmic grid of {what}, both ends included",
         )
     add_strain_option(parser)
-    parser.add_argument(
-        "--tolerance",
-        type=positive_number,
-        default=1e-6,
-        metavar="EPS",
-        help="error of the moduli over the affine modulus at which Lanczos stops (default: 1e-6)",
-    )
+    add_tolerance_option(parser, "the moduli")
     add_output_option(
         parser,
         "G.csv",

@@ -165,6 +165,12 @@ def _take(file: BinaryIO, kind: np.dtype, count: int) -> np.ndarray:
 
 def _checked(content: SparseMatrix, source: Path) -> SparseMatrix:
     rows = content.matrix.shape[0]
+    if not rows:
+        raise InputError(f"{source} holds an empty matrix")
+    if content.matrix.dtype.kind not in "fiub":
+        raise InputError(
+            f"{source} holds entries of type {content.matrix.dtype}; a real matrix is expected"
+        )
     if content.null_space.ndim != 2 or content.null_space.shape[0] != rows:
         raise InputError(
             f"{source}: null_space has shape {content.null_space.shape}, expected ({rows}, m)"

@@ -273,6 +273,8 @@ def _pairs_of_bonds(sample: Sample, order: int) -> tuple[np.ndarray, ...]:
             f"a bond spans {longest:.2f} of a box edge: a bond as long as half the box has no "
             "nearest image, use a larger periodic cell"
         )
+    if len(i) and not np.any(stiffness):
+        raise InputError("every bond has the stiffness 0: the network has no mechanics")
     derivatives = np.zeros((order + 1, len(i)))
     derivatives[2:3] = stiffness
     if rest is not None:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 MOMENTS = ("-1", "0", "1")
 
+_TAIL = 1e-3  # of the peak of D: the kernel's tails reach 2e-4
+
 
 @dataclass(frozen=True)
 class Correlator:
@@ -79,6 +81,17 @@ class Correlator:
     resolution: float
     vectors: int
     products: int
+
+    @property
+    def resolved(self) -> np.ndarray:
+        """Mark where there are modes to correlate with, (F,) bool.
+
+        Below a thousandth of its peak, and beyond the band edge, D and D Γ are tails of the
+        kernel, and so is their ratio.
+        """
+        inside = self.frequency <= self.max_frequency
+        floor = np.maximum(self.density_error, _TAIL * self.density.max())
+        return inside & (self.density > floor)
 
 
 def non_affine_correlator(

@@ -255,7 +255,7 @@ def response_measures(
             raise SolverError(
                 f"the response to strain {name!r} is known to {measure.error / unit:.1e} of the "
                 f"affine modulus after {measure.steps} Lanczos steps (wanted {tolerance:.0e}): use "
-                "a looser tolerance, a larger damping or fewer decades of frequency and time"
+                "a looser tolerance or, for moduli, a larger damping or fewer decades"
             )
     system.response_measures[tuple(strains)] = KnownMeasures(points, tolerance, measures)
     return measures

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigvalsh_tridiagonal
 
+from glassmodes.errors import SolverError
 from glassmodes.kernels.block import padded_width
 from glassmodes.spectra.lanczos import LockStepLanczos
 from glassmodes.spectra.operators import BlockOperator
@@ -23,6 +24,7 @@ _BOUND_STREAM = 2**32 - 1  # random stream of the bound, apart from all others
 _START_STREAM = 2**33  # random streams of the start vectors, one each
 _EDGE_LOOK = 20  # Lanczos steps between two looks at the largest Ritz value
 _EDGE_STEPS = 2000
+_OUTSIDE = 1e-6  # moments may exceed the norm by round-off; outside the bound they explode
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,11 @@ def chebyshev_moments(
     products : int
         Products for each vector.
 
+    Raises
+    ------
+    SolverError
+        If a moment exceeds the norm, |mu_n| > mu_0: the bound did not hold.
+
     Notes
     -----
     Collective.  Memory: two work blocks of at most 16 columns.
@@ -193,6 +200,11 @@ def chebyshev_moments(
         sums = operator.reduce(sums)
         sums[2:] = 2 * sums[2:] - np.tile(sums[:2], (products - 1, 1))
         moments[:, first : first + width] = sums[:, : part.shape[1]]
+    if not np.all(np.abs(moments) <= moments[0] * (1 + _OUTSIDE)):
+        raise SolverError(
+            "an eigenvalue lies outside the bound of the spectrum: its Chebyshev moments exceed "
+            "the norm; run again with another seed"
+        )
     return moments
 
 

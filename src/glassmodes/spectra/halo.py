@@ -57,7 +57,7 @@ class Halo:
             return
         from mpi4py import MPI
 
-        sites = block.reshape(self.n_total, -1)
+        sites = block.reshape(self.n_total, rows_per_site * block.shape[1])
         packed = [(r, np.ascontiguousarray(sites[ids])) for r, ids in self._send]
         requests = [self.comm.Irecv(sites[a:b], source=r) for r, a, b in self._receive]
         requests += [self.comm.Isend(data, dest=r) for r, data in packed]
