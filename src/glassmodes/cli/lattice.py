@@ -105,7 +105,7 @@ def add_parser(subparsers) -> None:
         ("dimension", positive_integer, "D", "2 or 3 (default: 3)"),
         ("starting-coordination", positive_number, "Z", "before cutting (default: 9, in 2D 5.5)"),
         ("parent-model", str, "NAME|FILE.yaml", "of the glass (default: Lennard-Jones)"),
-        ("density", positive_number, "RHO", "lengths are scaled to it (default: mean spring 1)"),
+        ("density", positive_number, "RHO", "(default: mean spring 1, within 3 %% in 2D)"),
         ("temperature", positive_number, "T", "of the liquid (default: 2)"),
         ("equilibration-time", non_negative_number, "TIME", "in the liquid (default: 3.5)"),
         ("time-step", positive_number, "DT", "of the molecular dynamics (default: 0.005)"),
