@@ -20,12 +20,12 @@ from rows import Row, markdown, write_csv
 
 HERE = Path(__file__).resolve().parent
 CASES = {
+    "spectral": (10_000, 100_000, 1_000_000),  # first: it reports the memory of the process
     "modes": (2000, 8000),
     "dipoles": (2000, 8000),
     "moduli": (2000, 8000),
     "dynamics": (2000, 8000),
     "dense": (3106,),
-    "spectral": (10_000, 100_000, 1_000_000),
 }
 """Cases and the numbers of particles they run with."""
 IDLE = 0.3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -169,9 +170,11 @@ def analyse_sample(
             require_stable(system)
         # Spectra last: their moment -1 is the static modulus, which moduli have found by then.
         for name, settings in sorted(analyses.items(), key=lambda item: item[0] == "spectra"):
+            started = time.perf_counter()
             try:
                 record = _MEASURES[name](system, settings, sample_seed(seed, name, index))
-                records[name] = {"index": index, "status": "ok", **record}
+                seconds = {"seconds": time.perf_counter() - started}
+                records[name] = {"index": index, "status": "ok", **record, **seconds}
             except SolverError as error:
                 log.warning("sample %d refused by %s: %s", index, name, error)
                 records[name] = refused(index, "solver", str(error))

@@ -72,6 +72,7 @@ class HarmonicSystem:
         self._matrix: Any = None
         self._checked = False
         self.floppy_modes = 0
+        self.found_stable = False  # by `observables.stability`
         self.response_measures: dict[tuple[str, ...], Any] = {}  # of `observables.viscoelasticity`
         with agreement(comm):
             self.interactions: PairInteractions = find_interactions(sample, model)

@@ -30,10 +30,11 @@ def require_stable(system: HarmonicSystem) -> None:
     Springs at rest have H = Σ k n nᵀ >= 0: there is no saddle to look for, and the non-affine
     forces are orthogonal to every zero mode, however many there are.  Responses to other
     forces ask for `find_floppy_modes`.
-    Collective.  The lowest mode costs a small part of the time of moduli or dipoles.
+    Collective.  The lowest mode costs a small part of the time of moduli or dipoles; a system
+    remembers that it was found stable.
     """
     system.require_minimum()
-    if system.interactions.unstressed:
+    if system.interactions.unstressed or system.found_stable:
         return
     operator = system.operator
     if operator.n <= operator.nullity:
@@ -43,6 +44,7 @@ def require_stable(system: HarmonicSystem) -> None:
         system.refuse_saddle()
     if lowest.zero_vectors.shape[1]:
         find_floppy_modes(system)
+    system.found_stable = True
 
 
 def find_floppy_modes(system: HarmonicSystem) -> None:
