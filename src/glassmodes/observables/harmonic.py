@@ -194,7 +194,7 @@ class HarmonicSystem:
         Collective.
         """
         if negative is None:
-            negative, _ = count_below(self.operator, -1e-10 * self._mean_diagonal(self.operator))
+            negative, _ = count_below(self.operator, -1e-10 * self.operator.mean_diagonal())
             if not negative:
                 raise SolverError(
                     "a solve met a direction without stiffness that is no known null vector: "
@@ -295,7 +295,7 @@ class HarmonicSystem:
             clock = time.perf_counter()
             self._matrix = self.stiffness.assembled()
             diagonal = self._matrix.createVecRight()
-            diagonal.setArray(self._regularisation() * self._mean_diagonal(self.stiffness))
+            diagonal.setArray(self._regularisation() * self.stiffness.mean_diagonal())
             self._matrix.setDiagonal(diagonal, addv=True)
             diagonal.destroy()
             self._factor = factorise(self._matrix, definite=True)
@@ -317,10 +317,6 @@ class HarmonicSystem:
         if not pinned.all():
             pinned[int(np.argmin(pinned))] = True
         return np.repeat(np.where(pinned[first:last], _PIN, 0.0), self.d)
-
-    def _mean_diagonal(self, operator: BlockOperator) -> float:
-        trace = np.einsum("saa->", operator.diagonal_blocks())
-        return float(operator.reduce(np.array(trace))) / operator.n
 
     def matrix(self, mass_weighted: bool = True) -> sp.csr_matrix:
         """Return the whole Hessian in sample order as a scipy matrix."""

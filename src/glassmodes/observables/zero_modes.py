@@ -96,7 +96,7 @@ def count_null_vectors(
     """
     if operator.n > limit_rows:
         return None
-    count, _ = count_below(operator, _ZERO * (scale or mean_diagonal(operator)))
+    count, _ = count_below(operator, _ZERO * (scale or operator.mean_diagonal()))
     return ZeroModes(count, 0.0, INERTIA)
 
 
@@ -156,7 +156,7 @@ def deflate_zero_modes(operator: BlockOperator, zero: ZeroModes) -> None:
     few = missing * operator.n <= _DEFLATED and operator.n <= _DEFLATED_ROWS
     if not zero.exact or missing <= 0 or not few:
         return
-    scale = mean_diagonal(operator)
+    scale = operator.mean_diagonal()
     matrix = operator.assembled()
     matrix.shift(_ZERO * scale)
     vectors = operator.project(operator.random_block(missing, 0, _STREAM))
@@ -179,10 +179,3 @@ def deflate_zero_modes(operator: BlockOperator, zero: ZeroModes) -> None:
 def estimated(states: DensityOfStates) -> ZeroModes:
     """Return the count that a density of states found by itself, with its error."""
     return ZeroModes(states.zero_modes, states.zero_weight_error, ESTIMATE)
-
-
-def mean_diagonal(operator: BlockOperator) -> float:
-    """Return trace(A)/n.  Collective."""
-    rows = operator.local_rows()
-    own = rows[:, operator.first_row : operator.first_row + operator.n_local]
-    return float(operator.reduce(np.array(own.diagonal().sum()))) / operator.n

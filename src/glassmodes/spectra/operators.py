@@ -161,6 +161,11 @@ class BlockOperator(ABC):
     def diagonal_blocks(self) -> np.ndarray:
         """Return the diagonal blocks of this rank's sites, (sites, site_size, site_size)."""
 
+    def mean_diagonal(self) -> float:
+        """Return trace(A) / n, a typical eigenvalue.  Collective."""
+        trace = np.einsum("saa->", self.diagonal_blocks())
+        return float(self.reduce(np.array(trace))) / self.n
+
     def assembled(self):
         """Return A as a PETSc AIJ matrix with the site size as its block size.  Collective."""
         rows = with_diagonal(self.local_rows(), self.first_row)
