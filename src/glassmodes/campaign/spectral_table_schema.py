@@ -60,8 +60,8 @@ _ENSEMBLES = (
             *estimate(
                 "bond_order",
                 "1",
-                "F6: mean normalised l = 6 (2D: hexagonal) bond correlation of geometric neighbours, "
-                "pairs closer than 1.3 springs",
+                "F6: mean normalised l = 6 (2D: hexagonal) bond correlation of geometric "
+                "neighbours, pairs closer than 1.3 springs",
             ),
             number("largest_cluster", "1", "part of the particles in the largest connected part"),
             number("crystal_order", "1", "order parameter of the parent glass; empty for lattices"),
