@@ -47,7 +47,7 @@ class SpringLattice:
 
     def operator(self, comm, translations=True):
         edges = len(self.i)
-        operator = EdgeOperator(
+        operator = EdgeOperator.of_all_edges(
             comm, self.n, self.i, self.j, self.u, np.ones(edges), np.zeros(edges)
         )
         if translations:
@@ -96,7 +96,9 @@ def disordered_edges(n, d, seed, signed=False, degree=6):
 
 def disordered_operator(comm, n, d, seed, weights=None, signed=False):
     """Return an `EdgeOperator` of a random network without its translations removed."""
-    return EdgeOperator(comm, n, *disordered_edges(n, d, seed, signed), weights=weights)
+    return EdgeOperator.of_all_edges(
+        comm, n, *disordered_edges(n, d, seed, signed), weights=weights
+    )
 
 
 def vacant_lattice(kind, cells, kept, seed):

@@ -89,7 +89,9 @@ class HarmonicSystem:
         inter = self.interactions
         i, j = self._rank_of_particle[inter.i], self._rank_of_particle[inter.j]
         weights = None if masses is None else 1.0 / np.sqrt(masses[self.order])
-        operator = EdgeOperator(self.comm, self.n, i, j, *hessian.edges(inter), weights=weights)
+        operator = EdgeOperator.of_all_edges(
+            self.comm, self.n, i, j, *hessian.edges(inter), weights=weights
+        )
         first, last = operator.halo.first, operator.halo.last
         amplitude = np.ones(self.n) if masses is None else np.sqrt(masses[self.order])
         lonely = self.rattlers[self.order]

@@ -42,6 +42,11 @@ class Halo:
         ]
         self._send = [(r, ids - self.first) for r, ids in enumerate(requested) if len(ids)]
 
+    @property
+    def sites(self) -> np.ndarray:
+        """Global numbers of the owned sites and of the ghosts, (n_total,)."""
+        return np.concatenate([np.arange(self.first, self.last), self.ghosts])
+
     def local(self, sites: np.ndarray) -> np.ndarray:
         """Return the local numbers of owned or ghost `sites`."""
         sites = np.asarray(sites, np.int64)

@@ -188,38 +188,41 @@ class _ShellContext:
 class EdgeOperator(BlockOperator):
     """A sum of edges with d x d stiffnesses K = t I + s u u^T between sites (see `EdgeProduct`).
 
-    Every rank passes the whole edge list; it keeps the edges that touch its sites.
-
     Parameters
     ----------
-    comm, n_sites
-        Communicator and global number of sites.
+    halo : Halo
+        Sites of this rank and their ghosts.
     i, j : (P,) int
-        Ends of the edges, each edge once.
+        Ends of the edges of this rank in the local numbering of `halo`, at least one of them
+        owned; an edge between two ranks is passed by both.
     u : (P, d), sign : (P,), t : (P,)
         Stiffness of the edges.
-    weights : (n_sites,) or None
-        Site weights, for instance the inverse square roots of the masses.
+    weights : (halo.n_total,) or None
+        Site weights, for instance the inverse square roots of the masses, ghosts included.
     """
 
-    def __init__(self, comm, n_sites, i, j, u, sign, t, weights=None) -> None:
+    def __init__(self, halo: Halo, i, j, u, sign, t, weights=None) -> None:
+        product = EdgeProduct(halo.n_owned, halo.n_total, i, j, u, sign, t, weights)
+        super().__init__(halo.comm, product, halo, product.d)
+
+    @classmethod
+    def of_all_edges(cls, comm, n_sites: int, i, j, u, sign, t, weights=None) -> EdgeOperator:
+        """Return the operator of an edge list that every rank knows in full.
+
+        i, j are global numbers of sites, each edge once; weights : (n_sites,).
+        """
         i, j = np.asarray(i, np.int64), np.asarray(j, np.int64)
         i, j = np.minimum(i, j), np.maximum(i, j)
         parts = Halo(comm, n_sites, np.zeros(0, np.int64))
         i_owned = (i >= parts.first) & (i < parts.last)
-        j_owned = (j >= parts.first) & (j < parts.last)
-        touch = i_owned | j_owned
+        touch = i_owned | ((j >= parts.first) & (j < parts.last))
         i, j, i_owned = i[touch], j[touch], i_owned[touch]
         i, j = np.where(i_owned, i, j), np.where(i_owned, j, i)
         halo = Halo(comm, n_sites, j)
         if weights is not None:
-            sites = np.concatenate([np.arange(halo.first, halo.last), halo.ghosts])
-            weights = np.asarray(weights, np.float64)[sites]
-        product = EdgeProduct(
-            *(halo.n_owned, halo.n_total, halo.local(i), halo.local(j)),
-            *(np.asarray(u)[touch], np.asarray(sign)[touch], np.asarray(t)[touch], weights),
-        )
-        super().__init__(comm, product, halo, product.d)
+            weights = np.asarray(weights, np.float64)[halo.sites]
+        parts = (np.asarray(values)[touch] for values in (u, sign, t))
+        return cls(halo, halo.local(i), halo.local(j), *parts, weights)
 
     def local_rows(self) -> sp.csr_matrix:
         return _global_columns(self._product.to_csr(), self.halo, self.site_size)
@@ -277,8 +280,7 @@ def with_diagonal(rows: sp.csr_matrix, first: int) -> sp.csr_matrix:
 
 def _global_columns(rows: sp.csr_matrix, halo: Halo, size: int) -> sp.csr_matrix:
     """Renumber the columns of local rows (owned, then ghosts) to global ones."""
-    sites = np.concatenate([np.arange(halo.first, halo.last), halo.ghosts])
-    columns = (sites[:, None] * size + np.arange(size)).ravel()
+    columns = (halo.sites[:, None] * size + np.arange(size)).ravel()
     shape = (rows.shape[0], halo.n_sites * size)
     renumbered = sp.csr_matrix((rows.data, columns[rows.indices], rows.indptr), shape=shape)
     return renumbered.sorted_indices()  # a copy: sorting in place would shuffle the owner's data
