@@ -10,13 +10,19 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 from glassmodes.errors import InputError
+from glassmodes.parallel import agreement, rows_to_root
+
+LAYOUT = ("v108", "v108")
+"""Of HDF5 1.8, whose metadata carry checksums: damaged files of the older one can hang."""
 
 
 def check_output(path: str | os.PathLike) -> Path:
@@ -96,15 +102,65 @@ def write_hdf5(path: str | os.PathLike, fill: Callable[[h5py.File], None]) -> No
 
     The file is composed in memory and written in one piece: HDF5 itself does
     not recover from a full disk, plain writes do.  Use it for files that fit in
-    memory with ease.  The layout is that of HDF5 1.8, whose metadata carry
-    checksums: the library can loop for ever on a damaged file of the older one.
+    memory with ease.
     """
-    layout = ("v108", "v108")
-    with h5py.File(".", "w", driver="core", backing_store=False, libver=layout) as file:
+    with h5py.File(".", "w", driver="core", backing_store=False, libver=LAYOUT) as file:
         fill(file)
         file.flush()
         image = file.id.get_file_image()
     write_bytes(path, image)
+
+
+def stream_hdf5(comm, path: str | os.PathLike, fill: Callable[[h5py.File], None],
+                arrays: Mapping[str, np.ndarray]) -> None:  # fmt: skip
+    """Write an HDF5 file atomically whose large arrays are spread over the ranks.
+
+    Rank 0 writes to the disk and holds one piece of another rank's rows at a time.  Collective.
+
+    Parameters
+    ----------
+    fill
+        Called on rank 0 with the open file, to write what is small.
+    arrays : name -> (rows of this rank, ...)
+        Datasets whose rows follow rank order; the same names on every rank.
+
+    Raises
+    ------
+    InputError
+        On every rank, if the file cannot be written.
+    """
+    sizes = np.array([(len(rows), rows.nbytes) for rows in arrays.values()]).reshape(-1, 2)
+    totals = comm.allreduce(sizes)
+    pieces = ((name, piece) for name, rows in arrays.items() for piece in rows_to_root(comm, rows))
+
+    def write() -> None:
+        require_space(path, int(totals[:, 1].sum()))
+        with atomic_path(path) as temporary, h5py.File(temporary, "w", libver=LAYOUT) as file:
+            fill(file)
+            for (name, rows), (length, _) in zip(arrays.items(), totals, strict=True):
+                file.create_dataset(name, (length, *rows.shape[1:]), rows.dtype)
+            done = dict.fromkeys(arrays, 0)
+            for name, piece in pieces:
+                file[name][done[name] : done[name] + len(piece)] = piece
+                done[name] += len(piece)
+
+    with agreement(comm):
+        try:
+            if comm.rank == 0:
+                write()
+        finally:
+            for _ in pieces:  # other ranks send; rank 0 takes what a failed write has left
+                pass
+
+
+def require_space(path: str | os.PathLike, needed: int) -> None:
+    """Refuse a file of `needed` bytes that the disk has no room for: HDF5 cannot recover later."""
+    free = shutil.disk_usage(check_output(path).absolute().parent).free
+    if free < needed:
+        raise InputError(
+            f"cannot write {path}: it needs {needed / 1e9:.3g} GB and the disk has "
+            f"{free / 1e9:.3g} GB left; free some space or choose another folder"
+        )
 
 
 def _flush_to_disk(path: Path) -> None:

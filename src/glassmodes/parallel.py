@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import numpy as np
+
 T = TypeVar("T")
 
 
@@ -14,6 +16,86 @@ def split_range(n: int, parts: int, part: int) -> tuple[int, int]:
     base, extra = divmod(n, parts)
     first = part * base + min(part, extra)
     return first, first + base + (part < extra)
+
+
+def owner_of(n: int, parts: int, index: np.ndarray) -> np.ndarray:
+    """Return the part of `split_range` that holds each index, (k,) int64."""
+    index = np.asarray(index, np.int64)
+    base, extra = divmod(n, parts)
+    long = extra * (base + 1)  # indices in pieces that are one longer
+    return np.where(index < long, index // (base + 1), extra + (index - long) // max(base, 1))
+
+
+def send_rows(comm, destination: np.ndarray, *arrays: np.ndarray) -> list[np.ndarray]:
+    """Send row k of every array to rank ``destination[k]``; return the rows received.
+
+    Rows arrive in the order of their source ranks and, from one rank, in the order they had.
+    Collective: one all-to-all an array.
+
+    destination : (n,) int; arrays : (n, ...) of fixed-size types, alike on all ranks.
+    """
+    if comm.size == 1:
+        return [np.asarray(array) for array in arrays]
+    from mpi4py import MPI
+
+    order = np.argsort(destination, kind="stable")
+    sent = np.bincount(destination, minlength=comm.size).astype(np.int32)
+    got = np.empty_like(sent)
+    comm.Alltoall(sent, got)
+    starts = [np.concatenate([[0], np.cumsum(c)[:-1]]).astype(np.int32) for c in (sent, got)]
+    received = []
+    for array in arrays:
+        rows = np.ascontiguousarray(np.asarray(array)[order])
+        into = np.empty((int(got.sum()), *rows.shape[1:]), rows.dtype)
+        width = rows.dtype.itemsize * int(np.prod(rows.shape[1:]))
+        row = MPI.BYTE.Create_contiguous(width).Commit()  # counts in rows stay below 2^31
+        comm.Alltoallv([rows, (sent, starts[0]), row], [into, (got, starts[1]), row])
+        row.Free()
+        received.append(into)
+    return received
+
+
+def lookup(comm, values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return ``table[index]`` of a table whose rows lie on the ranks as `split_range` cuts them.
+
+    Collective.  values : (rows of this rank, ...); index : (k,) int -> (k, ...).
+    """
+    index = np.asarray(index, np.int64)
+    if comm.size == 1:
+        return np.asarray(values)[index]
+    n = comm.allreduce(len(values))
+    owner = owner_of(n, comm.size, index)
+    asked, asker = send_rows(comm, owner, index, np.full(len(index), comm.rank))
+    (answers,) = send_rows(
+        comm, asker, np.asarray(values)[asked - split_range(n, comm.size, comm.rank)[0]]
+    )
+    found = np.empty_like(answers)
+    found[np.argsort(owner, kind="stable")] = answers
+    return found
+
+
+def rows_to_root(comm, rows: np.ndarray, piece: int = 2**25) -> Iterator[np.ndarray]:
+    """Yield the rows of all ranks in rank order on rank 0, nothing elsewhere.
+
+    Pieces of at most `piece` bytes: rank 0 never holds more than one of another rank.  The
+    consumer must exhaust the iterator.  Collective.
+    """
+    rows = np.ascontiguousarray(rows)
+    size = max(1, rows.dtype.itemsize * int(np.prod(rows.shape[1:])))
+    at_once = max(1, piece // size)
+    lengths = comm.gather(len(rows), root=0)
+    if comm.rank != 0:
+        for first in range(0, len(rows), at_once):
+            comm.Send(rows[first : first + at_once].view(np.uint8), dest=0)
+        return
+    for first in range(0, len(rows), at_once):
+        yield rows[first : first + at_once]
+    for source in range(1, comm.size):
+        for first in range(0, lengths[source], at_once):
+            count = min(at_once, lengths[source] - first)
+            part = np.empty((count, *rows.shape[1:]), rows.dtype)
+            comm.Recv(part.view(np.uint8), source=source)
+            yield part
 
 
 def on_root(comm, action: Callable[[], T]) -> T:

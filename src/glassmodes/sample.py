@@ -18,6 +18,7 @@ import numpy as np
 from glassmodes import __version__
 from glassmodes.errors import InputError
 from glassmodes.files import check_input, located, write_hdf5
+from glassmodes.parallel import split_range
 
 FORMAT = "glassmodes-sample"
 FORMAT_VERSION = 1
@@ -109,8 +110,11 @@ class Sample:
         # A tiny negative coordinate rounds to the edge itself; the second fold sends it to 0.
         return np.where(folded >= self.box, 0.0, folded)
 
-    def validate(self) -> Sample:
+    def validate(self, particles: int | None = None) -> Sample:
         """Return the sample itself if every array is usable.
+
+        particles : int or None; number of particles of the whole sample, if this is a piece of
+        one whose bonds join any of them.
 
         Raises
         ------
@@ -120,7 +124,8 @@ class Sample:
             or a bond between particles that are not there.
         """
         x = self.positions
-        if x.ndim != 2 or x.shape[1] not in DIMENSIONS or x.shape[0] == 0:
+        empty = x.shape[0] == 0 and not particles
+        if x.ndim != 2 or x.shape[1] not in DIMENSIONS or empty:
             raise InputError(
                 f"positions have shape {x.shape}; expected (N, d) with N >= 1 and d = 2, 3 or 4"
             )
@@ -131,12 +136,12 @@ class Sample:
         _expect_finite("positions", x)
         _expect_positive("box", self.box)
         _expect_positive("masses", self.masses)
-        if self.species.min() < 0:
+        if self.species.min(initial=0) < 0:
             raise InputError(f"species has the label {self.species.min()}; labels are 0, 1, 2, ...")
         if self.diameters is not None:
             _expect_shape("diameters", self.diameters, (n,), "one diameter per particle")
             _expect_positive("diameters", self.diameters)
-        self._validate_bonds(n)
+        self._validate_bonds(n if particles is None else particles)
         return self
 
     def _validate_bonds(self, n: int) -> None:
@@ -191,6 +196,14 @@ class Sample:
         provenance as JSON text.  The same sample always gives the same bytes.
         """
         self.validate()
+        particles, connectivity = self.to_group_header(group)
+        for name, values in self.particle_arrays().items():
+            particles[name] = values
+        for name, values in self.bond_arrays().items():
+            connectivity[name] = values
+
+    def to_group_header(self, group: h5py.Group) -> tuple[h5py.Group, h5py.Group | None]:
+        """Store all but the arrays; return the groups for those of particles and of bonds."""
         group.attrs["format"] = np.bytes_(FORMAT)  # fixed length, so that bytes are reproducible
         group.attrs["format_version"] = FORMAT_VERSION
         particles = group.create_group("particles/all")
@@ -198,24 +211,29 @@ class Sample:
         box.attrs["dimension"] = self.dimension
         box.attrs["boundary"] = np.array([b"periodic"] * self.dimension)
         box["edges"] = self.box
-        particles["position"] = self.positions
-        particles["species"] = self.species
-        particles["mass"] = self.masses
-        if self.diameters is not None:
-            particles["diameter"] = self.diameters
-        if self.bonds is not None:
-            connectivity = group.create_group("connectivity")
-            connectivity["bonds"] = self.bonds
-            for name in ("stiffness", "rest_lengths"):
-                if getattr(self, name) is not None:
-                    connectivity[name] = getattr(self, name)
+        connectivity = None if self.bonds is None else group.create_group("connectivity")
         parameters = group.create_group("parameters")
         parameters["model"] = _json_text("model", self.model)
         parameters["provenance"] = _json_text("provenance", self.provenance)
+        return particles, connectivity
+
+    def particle_arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays with one row a particle by their names in the file."""
+        arrays = {"position": self.positions, "species": self.species, "mass": self.masses}
+        return arrays if self.diameters is None else {**arrays, "diameter": self.diameters}
+
+    def bond_arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays with one row a bond by their names in the file."""
+        names = ("bonds", "stiffness", "rest_lengths")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @classmethod
-    def from_group(cls, group: h5py.Group) -> Sample:
-        """Read the sample that `to_group` stored; `InputError` if it is not one."""
+    def from_group(cls, group: h5py.Group, part: tuple[int, int] | None = None) -> Sample:
+        """Read the sample that `to_group` stored; `InputError` if it is not one.
+
+        part : (parts, k) or None; piece k of the particles and of the bonds, cut by
+        `parallel.split_range`, with bonds between the particles of the whole sample.
+        """
         where = f"{group.file.filename}:{group.name}"
         if _text(group.attrs.get("format", "")) != FORMAT:
             raise InputError(
@@ -227,32 +245,31 @@ class Sample:
         connectivity = group.get("connectivity", {})
         parameters = group["parameters"]
 
-        def optional(folder, name):
-            return folder[name][()] if name in folder else None
+        def rows(folder, name):
+            if name not in folder:
+                return None
+            first, last = split_range(len(folder[name]), *part) if part else (0, None)
+            return folder[name][first:last]
 
-        return cls(
-            positions=particles["position"][()],
+        sample = cls(
+            positions=rows(particles, "position"),
             box=particles["box/edges"][()],
-            species=particles["species"][()],
-            diameters=optional(particles, "diameter"),
-            masses=particles["mass"][()],
-            bonds=optional(connectivity, "bonds"),
-            stiffness=optional(connectivity, "stiffness"),
-            rest_lengths=optional(connectivity, "rest_lengths"),
+            species=rows(particles, "species"),
+            diameters=rows(particles, "diameter"),
+            masses=rows(particles, "mass"),
+            bonds=rows(connectivity, "bonds"),
+            stiffness=rows(connectivity, "stiffness"),
+            rest_lengths=rows(connectivity, "rest_lengths"),
             model=json.loads(_text(parameters["model"][()])),
             provenance=json.loads(_text(parameters["provenance"][()])),
-        ).validate()
+        )
+        return sample.validate(len(particles["position"]) if part else None)
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the sample to an HDF5 file, atomically; `InputError` if that is impossible."""
 
         def fill(file: h5py.File) -> None:
-            header = file.create_group("h5md")
-            header.attrs["version"] = np.array([1, 1], dtype=np.int32)
-            header.create_group("author").attrs["name"] = np.bytes_("unknown")
-            creator = header.create_group("creator")
-            creator.attrs["name"] = np.bytes_("glassmodes")
-            creator.attrs["version"] = np.bytes_(__version__)
+            write_h5md_header(file)
             self.to_group(file)
 
         write_hdf5(path, fill)
@@ -277,6 +294,16 @@ class Sample:
                 f"cannot read {source} as a glassmodes sample: {first_line(error)}; "
                 "the file is damaged or of another kind"
             ) from error
+
+
+def write_h5md_header(file: h5py.File) -> None:
+    """Write what makes a file with our arrays one of H5MD."""
+    header = file.create_group("h5md")
+    header.attrs["version"] = np.array([1, 1], dtype=np.int32)
+    header.create_group("author").attrs["name"] = np.bytes_("unknown")
+    creator = header.create_group("creator")
+    creator.attrs["name"] = np.bytes_("glassmodes")
+    creator.attrs["version"] = np.bytes_(__version__)
 
 
 def first_line(error: BaseException) -> str:

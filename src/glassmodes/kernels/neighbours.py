@@ -87,6 +87,34 @@ def find_pairs(
     return _find_pairs_compiled(library, x, edges, cutoff)
 
 
+def compact_frame(
+    positions: np.ndarray, box: np.ndarray, reach: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions and box of a smaller periodic cell with the same pairs within `reach`.
+
+    Along every axis that the sites leave empty over two reaches or more, the origin moves to
+    the end of the widest gap and all but one reach of the gap is cut out: the cell list of a
+    rank then grows with its own part of the box, not with the whole.
+    """
+    x, edges = wrap(positions, box), np.array(box, np.float64)
+    for axis in range(x.shape[1]):
+        bins = int(min(edges[axis] / reach, 4.0 * len(x) + 4))
+        if bins < 4 or not len(x):
+            continue
+        width = edges[axis] / bins
+        occupied = np.unique(np.minimum((x[:, axis] / width).astype(np.int64), bins - 1))
+        gaps = np.diff(np.append(occupied, occupied[0] + bins)) - 1
+        widest = int(np.argmax(gaps))
+        if gaps[widest] < 2:
+            continue
+        origin = (occupied[widest] + gaps[widest] + 1) % bins * width
+        x[:, axis] = (x[:, axis] - origin) % edges[axis]
+        # a site in the first bin may have rounded to just below the origin
+        x[x[:, axis] > (bins - 0.5) * width, axis] = 0.0
+        edges[axis] = (bins - gaps[widest]) * width + 1.001 * reach
+    return x, edges
+
+
 def _expected_pairs(n: int, box: np.ndarray, cutoff: float) -> int:
     d = len(box)
     ball = math.pi ** (d / 2) / math.gamma(d / 2 + 1) * cutoff**d
@@ -142,7 +170,12 @@ def _find_pairs_by_tree(x, box, cutoff) -> tuple[np.ndarray, np.ndarray]:
 
 
 def hilbert_order(positions: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Return the permutation that sorts sites along a Hilbert curve.
+    """Return the permutation (N,) that sorts sites along a Hilbert curve; ties keep their order."""
+    return np.argsort(hilbert_keys(positions, box), kind="stable")
+
+
+def hilbert_keys(positions: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Return the places of sites along a Hilbert curve.
 
     Parameters
     ----------
@@ -154,11 +187,11 @@ def hilbert_order(positions: np.ndarray, box: np.ndarray) -> np.ndarray:
     Returns
     -------
     (N,) int64
-        ``positions[permutation]`` follows the curve; ties keep their order.
+        Near sites have near keys; a key depends on its site and the box alone.
 
     Notes
     -----
-    Skilling, AIP Conf. Proc. 707, 381 (2004), for any d.  O(N (bits + log N)).
+    Skilling, AIP Conf. Proc. 707, 381 (2004), for any d.  O(N bits).
     """
     x, edges = _checked(positions, box)
     d = x.shape[1]
@@ -188,4 +221,4 @@ def hilbert_order(positions: np.ndarray, box: np.ndarray) -> np.ndarray:
     for bit in range(bits - 1, -1, -1):
         for a in range(d):
             key = (key << 1) | ((axes[a] >> bit) & 1)
-    return np.argsort(key, kind="stable")
+    return key
