@@ -138,6 +138,16 @@ class Domain:
         return self.sample.box
 
     @cached_property
+    def names(self) -> np.ndarray:
+        """Numbers in the file of the local particles, ghosts included, (n_total,).
+
+        Collective at its first use.
+        """
+        return np.concatenate(
+            [self.file_index, lookup(self.comm, self.file_index, self.halo.ghosts)]
+        )
+
+    @cached_property
     def place_table(self) -> np.ndarray:
         """Places of this rank's share of the file's particles, (split_range of N,).  Collective."""
         places = np.arange(self.halo.first, self.halo.last)
@@ -230,10 +240,9 @@ class Domain:
 
     def _bond_arrays(self) -> dict[str, np.ndarray]:
         """Return the bonds by file index, each on the rank of its first end."""
-        names = lookup(self.comm, self.file_index, self.halo.sites)
         local = self.sample.bonds
         mine = local[:, 0] < self.halo.n_owned
-        arrays = {"connectivity/bonds": names[local[mine]].astype(np.int32)}
+        arrays = {"connectivity/bonds": self.names[local[mine]].astype(np.int32)}
         for name in _PER_BOND:
             values = getattr(self.sample, name)
             if values is not None:

@@ -21,6 +21,8 @@ def split_range(n: int, parts: int, part: int) -> tuple[int, int]:
 def owner_of(n: int, parts: int, index: np.ndarray) -> np.ndarray:
     """Return the part of `split_range` that holds each index, (k,) int64."""
     index = np.asarray(index, np.int64)
+    if parts == 1:
+        return np.zeros(index.shape, np.int64)
     base, extra = divmod(n, parts)
     long = extra * (base + 1)  # indices in pieces that are one longer
     return np.where(index < long, index // (base + 1), extra + (index - long) // max(base, 1))

@@ -246,20 +246,21 @@ class Sample:
         parameters = group["parameters"]
 
         def rows(folder, name):
-            if name not in folder:
-                return None
             first, last = split_range(len(folder[name]), *part) if part else (0, None)
             return folder[name][first:last]
+
+        def optional(folder, name):
+            return rows(folder, name) if name in folder else None
 
         sample = cls(
             positions=rows(particles, "position"),
             box=particles["box/edges"][()],
             species=rows(particles, "species"),
-            diameters=rows(particles, "diameter"),
+            diameters=optional(particles, "diameter"),
             masses=rows(particles, "mass"),
-            bonds=rows(connectivity, "bonds"),
-            stiffness=rows(connectivity, "stiffness"),
-            rest_lengths=rows(connectivity, "rest_lengths"),
+            bonds=optional(connectivity, "bonds"),
+            stiffness=optional(connectivity, "stiffness"),
+            rest_lengths=optional(connectivity, "rest_lengths"),
             model=json.loads(_text(parameters["model"][()])),
             provenance=json.loads(_text(parameters["provenance"][()])),
         )

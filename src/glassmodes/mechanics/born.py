@@ -33,7 +33,8 @@ def born_tensor(inter: PairInteractions) -> np.ndarray:
     """Return the bare Born tensor c_abcd = (1/V) Σ A2 r_a r_b r_c r_d, (d, d, d, d)."""
     a, b = np.array(symmetric_directions(inter.d)).T
     products = inter.vector[:, a] * inter.vector[:, b]
-    packed = products.T @ (inter.A2[:, None] * products) / inter.volume
+    weight = inter.A2 if inter.share is None else inter.A2 * inter.share
+    packed = inter.reduce(products.T @ (weight[:, None] * products)) / inter.volume
     return unpack(packed, inter.d)
 
 

@@ -70,13 +70,13 @@ def moduli_from(inter: PairInteractions, xi: np.ndarray, response: np.ndarray) -
     ----------
     inter
         Pairs of a sample at a minimum.
-    xi : (dN, d (d + 1)/2)
+    xi : (d owned, d (d + 1)/2)
         Non-affine forces, from `non_affine.non_affine_block`.
-    response : (dN, d (d + 1)/2)
+    response : (d owned, d (d + 1)/2)
         H⁺ xi with the unweighted Hessian H.
     """
     born = born_tensor(inter)
-    softening = xi.T @ response / inter.volume
+    softening = inter.reduce(xi.T @ response) / inter.volume
     # A solve leaves the Gram matrix symmetric to its tolerance only.
     softening = (softening + softening.T) / 2
     return ElasticModuli(stress_of(inter), born, born - unpack(softening, inter.d))

@@ -1,4 +1,7 @@
-r"""Energy, forces and stress of interacting pairs, and how far a sample is from a minimum."""
+r"""Energy, forces and stress of interacting pairs, and how far a sample is from a minimum.
+
+All are collective where the sample is spread over ranks.
+"""
 
 from __future__ import annotations
 
@@ -11,33 +14,35 @@ _AT_REST = 1e-12  # mean |φ'| over mean φ'' r
 
 def energy(inter: PairInteractions) -> float:
     """Return the potential energy U = Σ φ."""
-    return float(inter.derivatives[0].sum())
+    return float(inter.total(inter.derivatives[0]))
 
 
 def forces(inter: PairInteractions) -> np.ndarray:
-    """Return F_i = -∂U/∂x_i = Σ_j A1 r_ij, (N, d)."""
+    """Return F_i = -∂U/∂x_i = Σ_j A1 r_ij of the owned particles, (owned, d)."""
     return -inter.scatter(inter.A1[:, None] * inter.vector)
 
 
 def stress(inter: PairInteractions) -> np.ndarray:
     """Return the Cauchy stress σ_ab = (1/V) Σ A1 r_a r_b, (d, d); tension is positive."""
-    return np.einsum("p,pa,pb->ab", inter.A1, inter.vector, inter.vector) / inter.volume
+    weight = inter.A1 if inter.share is None else inter.A1 * inter.share
+    return inter.reduce(np.einsum("p,pa,pb->ab", weight, inter.vector, inter.vector)) / inter.volume
 
 
 def pressure(inter: PairInteractions) -> float:
     """Return p = -tr σ / d = -(1/(d V)) Σ A1 r²."""
-    virial = float(inter.derivatives[1] @ inter.distance)
+    virial = float(inter.total(inter.derivatives[1] * inter.distance))
     return 0.0 - virial / (inter.d * inter.volume)
 
 
 def max_force(inter: PairInteractions) -> float:
     """Return the largest absolute component of the net forces."""
-    return float(np.abs(forces(inter)).max(initial=0.0))
+    return float(inter.reduce(np.abs(forces(inter)).max(initial=0.0), largest=True))
 
 
 def typical_contact_force(inter: PairInteractions) -> float:
     """Return the mean of |φ'| over contacts (0 without contacts)."""
-    return float(np.abs(inter.derivatives[1]).mean()) if len(inter) else 0.0
+    total = float(inter.total(np.abs(inter.derivatives[1])))
+    return total / inter.contacts if inter.contacts else 0.0
 
 
 def force_ratio(inter: PairInteractions) -> float:
@@ -50,5 +55,7 @@ def force_ratio(inter: PairInteractions) -> float:
     if largest == 0:
         return 0.0
     typical = typical_contact_force(inter)
-    elastic = float((inter.derivatives[2] * inter.distance).mean()) if inter.order > 1 else 0.0
+    elastic = 0.0
+    if inter.order > 1:
+        elastic = float(inter.total(inter.derivatives[2] * inter.distance)) / inter.contacts
     return largest / max(typical, elastic if typical <= _AT_REST * elastic else 0.0)

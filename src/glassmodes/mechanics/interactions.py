@@ -12,14 +12,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 
 from glassmodes.errors import InputError, SampleError
-from glassmodes.kernels.neighbours import find_pairs
+from glassmodes.kernels.neighbours import compact_frame, find_pairs
 from glassmodes.models import HarmonicNetwork, Model, PairPotential, from_spec
+from glassmodes.parallel import agreement
 from glassmodes.sample import Sample
+
+if TYPE_CHECKING:
+    from glassmodes.domain import Domain
 
 OVERLAP = 0.1
 """Pairs closer than this fraction of their interaction length are refused as overlapping."""
@@ -32,14 +38,17 @@ _ROUND_OFF = 1e-12  # of φ'' r: forces that rounding of positions leaves in spr
 class PairInteractions:
     """Pairs inside the cutoff of their interaction, each once, with the derivatives of φ.
 
+    Of a whole sample, or of the part of one rank (`glassmodes.domain`): then the particles are
+    numbered locally, the owned ones first, and a pair between two ranks is held by both.
+
     Attributes
     ----------
     n, d : int
-        Particles and dimension.
+        Particles of the whole sample and dimension.
     volume : float
         Product of the box edges.
     i, j : (P,) int32
-        Ends of each pair.
+        Ends of each pair, i < j; i is owned.
     vector : (P, d) float64
         Minimum-image pair vector x_j - x_i.
     distance : (P,) float64
@@ -56,6 +65,49 @@ class PairInteractions:
     vector: np.ndarray
     distance: np.ndarray
     derivatives: np.ndarray
+    domain: Domain | None = None
+
+    @property
+    def owned(self) -> int:
+        """Particles whose rows are computed here: all, or those of this rank."""
+        return self.n if self.domain is None else self.domain.halo.n_owned
+
+    @property
+    def sites(self) -> int:
+        """Particles in the local numbering: owned ones and ghosts."""
+        return self.n if self.domain is None else self.domain.halo.n_total
+
+    @cached_property
+    def share(self) -> np.ndarray | None:
+        """What this rank counts of each pair, (P,): a half if another rank holds it too.
+
+        None if all pairs are its own.
+        """
+        if self.domain is None or self.sites == self.owned:
+            return None
+        return np.where(self.j < self.owned, 1.0, 0.5)
+
+    def reduce(self, values: ArrayLike, largest: bool = False) -> np.ndarray:
+        """Sum values over the ranks of the sample, or take the largest.  Collective."""
+        if self.domain is None or self.domain.comm.size == 1:
+            return np.asarray(values)
+        from mpi4py import MPI
+
+        mine = np.ascontiguousarray(values, np.float64)
+        result = np.empty_like(mine)
+        self.domain.comm.Allreduce(mine, result, op=MPI.MAX if largest else MPI.SUM)
+        return result.reshape(np.shape(values))
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        """Sum values (P, ...) over all pairs of the sample, each counted once.  Collective."""
+        held = values.sum(axis=0) if self.share is None else np.tensordot(self.share, values, 1)
+        return self.reduce(held)
+
+    @cached_property
+    def contacts(self) -> int:
+        """Pairs of the whole sample.  Collective at its first use."""
+        held = len(self) if self.share is None else self.share.sum()
+        return int(self.reduce(np.array(held, np.float64)))
 
     @property
     def order(self) -> int:
@@ -93,12 +145,13 @@ class PairInteractions:
 
     @cached_property
     def _incidence(self) -> sp.csc_matrix:
-        """Sparse (n, P) matrix with -1 at the first end of each pair and +1 at the second."""
+        """Sparse (owned, P) matrix with -1 at the first end of each pair and +1 at the second."""
         ends = np.empty((len(self), 2), np.int32)
         ends[:, 0], ends[:, 1] = self.i, self.j
         start = np.arange(0, 2 * len(self) + 1, 2, dtype=np.int32)
         signs = np.tile([-1.0, 1.0], len(self))
-        return sp.csc_matrix((signs, ends.ravel(), start), shape=(self.n, len(self)))
+        matrix = sp.csc_matrix((signs, ends.ravel(), start), shape=(self.sites, len(self)))
+        return matrix if self.sites == self.owned else matrix[: self.owned]
 
     @cached_property
     def unstressed(self) -> bool:
@@ -106,19 +159,20 @@ class PairInteractions:
 
         |φ'| <= 1e-12 φ'' r for every pair, round-off of rest lengths, so φ'' is nowhere
         negative: then H = Σ φ'' n nᵀ is positive semidefinite, and every non-affine force is
-        orthogonal to its null space.
+        orthogonal to its null space.  Collective at its first use.
         """
         scale = self._derivative(2) * self.distance
-        return bool(np.all(np.abs(self._derivative(1)) <= _ROUND_OFF * scale))
+        pulls = np.any(np.abs(self._derivative(1)) > _ROUND_OFF * scale)
+        return not self.reduce(np.array(float(pulls)))
 
     def scatter(self, values: np.ndarray) -> np.ndarray:
-        """Add `values` (P, ...) to particle j and subtract them from particle i, (n, ...)."""
+        """Add `values` (P, ...) to particle j and subtract them from particle i, (owned, ...)."""
         columns = int(np.prod(values.shape[1:]))
         flat = np.ascontiguousarray(values, np.float64).reshape(len(self), columns)
-        return (self._incidence @ flat).reshape(self.n, *values.shape[1:])
+        return (self._incidence @ flat).reshape(self.owned, *values.shape[1:])
 
     def difference(self, values: np.ndarray) -> np.ndarray:
-        """Return the value on particle j minus that on particle i, (n, ...) -> (P, ...)."""
+        """Return the value on particle j minus that on particle i, (sites, ...) -> (P, ...)."""
         return values[self.j] - values[self.i]
 
 
@@ -154,28 +208,75 @@ def find_interactions(
 
     Notes
     -----
-    Not collective.  Linear in the number of pairs; (6 + order) doubles a pair.  Springs of
-    10^6 atoms (3.5 x 10^6 bonds) take 1 s.
+    Not collective; `domain_interactions` is for a sample spread over ranks.  Linear in the
+    number of pairs; (6 + order) doubles a pair.  Springs of 10^6 atoms (3.5 x 10^6 bonds)
+    take 1 s.
     """
     sample.validate()
-    parts = []
     model = _model_of(sample, model)
+    reach = None if model is None else model.interaction_range(sample)
+    inter = interactions_of_pairs(sample, *_all_pairs(sample, model, reach, order))
+    _refuse_limp(sample, inter)
+    return inter
+
+
+def domain_interactions(
+    domain: Domain, model: Model | None = None, order: int = 2
+) -> PairInteractions:
+    """Find the pairs that a rank's particles take part in; see `find_interactions`.
+
+    Returns
+    -------
+    PairInteractions
+        With a `domain` whose ghosts are exactly the particles of other ranks in these pairs.
+
+    Notes
+    -----
+    Collective; errors are raised on every rank.  Time and memory linear in the particles of
+    the rank and of a shell around them.
+    """
+    comm = domain.comm
+    with agreement(comm):
+        model = _model_of(domain.sample, model)
+        reach = 0.0 if model is None else model.interaction_range(domain.sample)
+    reach = max(comm.allgather(reach))  # diameters differ from rank to rank
+    domain = domain.with_reach(reach)
+    _ = domain.names  # collective: for messages
+    with agreement(comm):
+        i, j, derivatives = _all_pairs(domain.sample, model, reach, order, domain)
+    used = np.zeros(domain.halo.n_total, bool)
+    used[i] = used[j] = True
+    kept = domain.keep(used)
+    renumbered = kept.halo.local(domain.halo.sites[j]) if comm.size > 1 else j
+    with agreement(comm):
+        inter = interactions_of_pairs(kept.sample, i, renumbered, derivatives, kept)
+    _refuse_limp(kept.sample, inter)
+    return inter
+
+
+def _all_pairs(sample, model, reach, order, domain=None) -> tuple[np.ndarray, ...]:
+    """Return i, j and derivatives of the pairs of the model and of the bonds, sorted by (i, j)."""
+    parts = []
     if model is not None:
-        parts.append(_pairs_of_model(sample, model, order))
+        parts.append(_pairs_of_model(sample, model, reach, order, domain))
     if sample.bonds is not None:
-        parts.append(_pairs_of_bonds(sample, order))
+        parts.append(_pairs_of_bonds(sample, order, domain))
     if not parts:
         raise InputError("the sample has no model and no bonds: attach a model with --model NAME")
     if len(parts) == 1:
-        return interactions_of_pairs(sample, *parts[0])
+        return parts[0]
     i, j = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
     derivatives = np.concatenate([part[2] for part in parts], axis=1)
     sequence = np.lexsort((j, i))
-    return interactions_of_pairs(sample, i[sequence], j[sequence], derivatives[:, sequence])
+    return i[sequence], j[sequence], derivatives[:, sequence]
 
 
 def interactions_of_pairs(
-    sample: Sample, i: np.ndarray, j: np.ndarray, derivatives: np.ndarray
+    sample: Sample,
+    i: np.ndarray,
+    j: np.ndarray,
+    derivatives: np.ndarray,
+    domain: Domain | None = None,
 ) -> PairInteractions:
     """Build interactions from given pairs (P,) and derivatives (order + 1, P)."""
     if not np.all(np.isfinite(derivatives)):
@@ -188,8 +289,9 @@ def interactions_of_pairs(
     distance = np.sqrt(np.einsum("pc,pc->p", vector, vector))
     i, j = (np.asarray(end, np.int32) for end in (i, j))
     n, d = sample.positions.shape
+    n = n if domain is None else domain.particles
     volume = float(np.prod(sample.box))
-    return PairInteractions(n, d, volume, i, j, vector, distance, derivatives)
+    return PairInteractions(n, d, volume, i, j, vector, distance, derivatives, domain)
 
 
 def pair_vectors(sample: Sample, i: np.ndarray, j: np.ndarray) -> np.ndarray:
@@ -213,22 +315,23 @@ def _model_of(sample: Sample, model: Model | None) -> PairPotential | None:
     return model
 
 
-def _pairs_of_model(sample: Sample, model: PairPotential, order: int) -> tuple[np.ndarray, ...]:
+def _pairs_of_model(
+    sample: Sample, model: PairPotential, reach: float, order: int, domain: Domain | None
+) -> tuple[np.ndarray, ...]:
     model.check(sample)
-    reach = model.interaction_range(sample)
     edge = float(np.min(sample.box))
     if edge < 2 * reach:
         raise InputError(
             f"the shortest box edge is {edge:.6g}, less than twice the cutoff {reach:.6g}: "
             f"a larger sample is needed (edges of at least {2 * reach:.6g})"
         )
-    i, j = find_pairs(sample.wrapped(), sample.box, reach)
+    i, j = _near_pairs(sample, reach, domain)
     vector = pair_vectors(sample, i, j)
     distance = np.sqrt(np.einsum("pc,pc->p", vector, vector))
     species, diameters = sample.species, sample.diameters
     diameter_i, diameter_j = (None, None) if diameters is None else (diameters[i], diameters[j])
     length, _, cutoff = model.pair_parameters(species[i], species[j], diameter_i, diameter_j)
-    _refuse_overlaps(i, j, distance, length)
+    _refuse_overlaps(i, j, distance, length, None if domain is None else domain.names)
     inside = distance < cutoff * length
     if diameters is not None:
         diameter_i, diameter_j = diameter_i[inside], diameter_j[inside]
@@ -239,19 +342,46 @@ def _pairs_of_model(sample: Sample, model: PairPotential, order: int) -> tuple[n
     return i, j, derivatives
 
 
-def _refuse_overlaps(i, j, distance, length) -> None:
-    closest = np.argmin(distance / length) if len(distance) else None
-    if closest is not None and distance[closest] < OVERLAP * length[closest]:
+def _near_pairs(
+    sample: Sample, reach: float, domain: Domain | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs within `reach`; of a domain those with an owned particle."""
+    if domain is None or domain.comm.size == 1:
+        return find_pairs(sample.wrapped(), sample.box, reach)
+    if not sample.particles:
+        return np.zeros(0, np.int32), np.zeros(0, np.int32)
+    i, j = find_pairs(*compact_frame(sample.positions, sample.box, reach), reach)
+    mine = i < domain.halo.n_owned  # the owned come first, and i < j
+    return i[mine], j[mine]
+
+
+def _refuse_overlaps(i, j, distance, length, names=None) -> None:
+    if not len(distance):
+        return
+    closest = np.argmin(distance / length)
+    if distance[closest] < OVERLAP * length[closest]:
+        pair = i[closest], j[closest]
+        first, second = sorted(pair if names is None else names[list(pair)])
         raise SampleError(
             "overlap",
-            f"particles {i[closest]} and {j[closest]} overlap: their distance is "
+            f"particles {first} and {second} overlap: their distance is "
             f"{distance[closest]:.3g} at an interaction length of {length[closest]:.3g}; "
             "separate them or minimise from a valid configuration",
             distance=float(distance[closest]),
         )
 
 
-def _pairs_of_bonds(sample: Sample, order: int) -> tuple[np.ndarray, ...]:
+def _refuse_limp(sample: Sample, inter: PairInteractions) -> None:
+    """Refuse bonds that are all without stiffness.  Collective for a domain."""
+    if sample.bonds is None:
+        return
+    stiffness = np.ones(len(sample.bonds)) if sample.stiffness is None else sample.stiffness
+    bonds, stiff = inter.reduce([float(len(stiffness)), float(np.count_nonzero(stiffness))])
+    if bonds and not stiff:
+        raise InputError("every bond has the stiffness 0: the network has no mechanics")
+
+
+def _pairs_of_bonds(sample: Sample, order: int, domain: Domain | None) -> tuple[np.ndarray, ...]:
     """Harmonic springs φ = k (r - l)²/2; without rest lengths they are at rest as they are."""
     bonds = np.asarray(sample.bonds, np.int32).reshape(-1, 2)
     i, j = np.minimum(*bonds.T), np.maximum(*bonds.T)
@@ -266,15 +396,15 @@ def _pairs_of_bonds(sample: Sample, order: int) -> tuple[np.ndarray, ...]:
     distance = np.sqrt(np.einsum("pc,pc->p", vector, vector))
     if np.any(distance == 0):
         bad = int(np.argmin(distance))
-        raise SampleError("overlap", f"the bond ({i[bad]}, {j[bad]}) has no length")
+        ends = np.array([i[bad], j[bad]])
+        first, second = ends if domain is None else domain.names[ends]
+        raise SampleError("overlap", f"the bond ({first}, {second}) has no length")
     longest = (np.abs(vector).max(axis=0, initial=0.0) / np.asarray(sample.box)).max()
     if longest > _LONGEST_BOND:
         raise InputError(
             f"a bond spans {longest:.2f} of a box edge: a bond as long as half the box has no "
             "nearest image, use a larger periodic cell"
         )
-    if len(i) and not np.any(stiffness):
-        raise InputError("every bond has the stiffness 0: the network has no mechanics")
     derivatives = np.zeros((order + 1, len(i)))
     derivatives[2:3] = stiffness
     if rest is not None:

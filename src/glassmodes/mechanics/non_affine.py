@@ -18,26 +18,26 @@ from glassmodes.mechanics.interactions import PairInteractions
 
 
 def non_affine_block(inter: PairInteractions) -> np.ndarray:
-    """Return Ξ for the symmetric directions without the net force, (dN, d (d + 1)/2).
+    """Return Ξ for the symmetric directions without the net force, (d owned, d (d + 1)/2).
 
     Columns follow `born.symmetric_directions`; the rows are those of the Hessian.  This is
     the right-hand side of the non-affine displacements.
     """
     directions = symmetric_directions(inter.d)
-    block = np.empty((inter.n, inter.d, len(directions)))
+    block = np.empty((inter.owned, inter.d, len(directions)))
     for k, (a, b) in enumerate(directions):
         weight = inter.A2 * inter.vector[:, a] * inter.vector[:, b]
         block[:, :, k] = inter.scatter(weight[:, None] * inter.vector)
-    return block.reshape(inter.n * inter.d, len(directions))
+    return block.reshape(inter.owned * inter.d, len(directions))
 
 
 def non_affine_forces(inter: PairInteractions) -> np.ndarray:
-    """Return Ξ[a, b] = d(-force)/dγ for x_a += γ x_b, (d, d, N, d), exact away from a minimum too.
+    """Return Ξ[a, b] = d(-force)/dγ for x_a += γ x_b, (d, d, owned, d).
 
-    The particles follow the deformation; the derivative is the change of -force in the
-    deformed frame.  Rows sum to zero over the particles.
+    Exact away from a minimum too.  The particles follow the deformation; the derivative is the
+    change of -force in the deformed frame.  Rows sum to zero over the particles.
     """
-    n, d = inter.n, inter.d
+    n, d = inter.owned, inter.d
     block = non_affine_block(inter).reshape(n, d, -1)
     xi = np.empty((d, d, n, d))
     for k, (a, b) in enumerate(symmetric_directions(d)):

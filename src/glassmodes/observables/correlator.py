@@ -155,7 +155,9 @@ def non_affine_correlator(
         zero_modes_error=zero.error,
         zero_modes_method=zero.method,
         max_frequency=edge,
-        non_affine_force_squared_mean=float(np.square(xi).sum() / inter.n / len(strains)),
+        non_affine_force_squared_mean=float(
+            inter.reduce(np.square(xi).sum()) / inter.n / len(strains)
+        ),
         resolution=states.resolution,
         vectors=vectors,
         products=states.products,

@@ -118,14 +118,13 @@ def measure_moduli(system: HarmonicSystem) -> ModuliResult:
     inter = system.interactions
     xi = non_affine_block(inter)
     response = system.solve(xi)
-    sample = system.sample
     elastic = moduli_from(inter, xi, response)
     return ModuliResult(
         energy_per_particle=energy(inter) / inter.n,
         pressure=elastic.pressure,
         elastic=elastic,
         squared_mean_by_direction=_squared_mean(inter, xi),
-        mass_density=float(np.sum(sample.masses) / inter.volume),
+        mass_density=float(inter.reduce(system.masses.sum()) / inter.volume),
         number_density=inter.n / inter.volume,
         max_force=max_force(inter),
         typical_contact_force=typical_contact_force(inter),
@@ -153,15 +152,16 @@ def relative_residuals(
     A perfect lattice has no non-affine force in most directions: the norm is then taken
     relative to the bond forces that cancelled.
 
-    product : (dN, k), H u; load : (dN, k), f.
+    product : (d owned, k), H u; load : (d owned, k), f.  Collective.
     """
-    cancelled = np.linalg.norm(inter.derivatives[2] * inter.distance)
-    size = np.maximum(np.linalg.norm(load, axis=0), 1e-12 * cancelled)
-    return np.linalg.norm(product - load, axis=0) / np.where(size > 0, size, 1.0)
+    cancelled = inter.total((inter.derivatives[2] * inter.distance) ** 2)
+    squares = inter.reduce([np.square(x).sum(axis=0) for x in (load, product - load)])
+    size = np.maximum(np.sqrt(squares[0]), 1e-12 * np.sqrt(cancelled))
+    return np.sqrt(squares[1]) / np.where(size > 0, size, 1.0)
 
 
 def _squared_mean(inter: PairInteractions, xi: np.ndarray) -> np.ndarray:
-    values = (np.square(xi).sum(axis=0) / inter.n)[direction_index(inter.d)]
+    values = (inter.reduce(np.square(xi).sum(axis=0)) / inter.n)[direction_index(inter.d)]
     np.fill_diagonal(values, np.nan)
     return values
 

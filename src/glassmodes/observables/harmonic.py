@@ -1,7 +1,7 @@
 """One sample and everything about it that harmonic analyses share: pairs, operator, factor.
 
-Particles are ordered along a Hilbert curve inside the operators, so that ranks own compact
-regions and products stay in the cache; vectors that enter and leave are in sample order.
+The sample is spread over the ranks of a communicator (`glassmodes.domain`).  Vectors are the
+rows of the particles that a rank owns, (d n_owned, k), in the order of the curve.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from glassmodes.domain import Domain
 from glassmodes.errors import SampleError, SolverError
-from glassmodes.kernels.neighbours import hilbert_order
 from glassmodes.mechanics import forces, hessian
-from glassmodes.mechanics.interactions import PairInteractions, find_interactions
+from glassmodes.mechanics.interactions import PairInteractions, domain_interactions
 from glassmodes.models.model import Model
-from glassmodes.parallel import agreement
 from glassmodes.sample import Sample
 from glassmodes.spectra.conjugate_gradient import NegativeCurvatureError, conjugate_gradient
 from glassmodes.spectra.factorisations import (
@@ -51,22 +50,32 @@ class HarmonicSystem:
     Parameters
     ----------
     comm
-        Communicator; every rank passes the same sample.
+        Communicator of the sample.
     sample
-        The sample.
+        The whole sample, alike on every rank, or this rank's `Domain` of one.
     model
         Interaction model, by default the one the sample carries.
     solver : {"auto", "factor", "cg"}
         How `solve` works; "auto" takes what is estimated faster.
+
+    Attributes
+    ----------
+    n, d : int
+        Particles of the whole sample and dimension.
+    domain : Domain
+        This rank's particles and their ghosts.
+    interactions : PairInteractions
+        The pairs that they take part in.
 
     Notes
     -----
     Construction is collective.  The owner calls `destroy`.
     """
 
-    def __init__(self, comm, sample: Sample, model: Model | None = None, solver="auto") -> None:
+    def __init__(
+        self, comm, sample: Sample | Domain, model: Model | None = None, solver="auto"
+    ) -> None:
         self.comm = comm
-        self.sample = sample
         self.solver = solver
         self._factor: Factorisation | None = None
         self._matrix: Any = None
@@ -74,57 +83,64 @@ class HarmonicSystem:
         self.floppy_modes = 0
         self.found_stable = False  # by `observables.stability`
         self.response_measures: dict[tuple[str, ...], Any] = {}  # of `observables.viscoelasticity`
-        with agreement(comm):
-            self.interactions: PairInteractions = find_interactions(sample, model)
-            self.order = hilbert_order(sample.positions, sample.box)
-        self.n, self.d = sample.positions.shape
+        domain = sample if isinstance(sample, Domain) else Domain.of(comm, sample)
+        self.interactions: PairInteractions = domain_interactions(domain, model)
+        assert self.interactions.domain is not None
+        self.domain: Domain = self.interactions.domain
+        self.n, self.d = self.domain.particles, self.domain.dimension
+
+    @property
+    def sample(self) -> Sample:
+        """The particles of this rank, ghosts after the owned ones."""
+        return self.domain.sample
 
     @cached_property
-    def _rank_of_particle(self) -> np.ndarray:
-        rank = np.empty(self.n, np.int64)
-        rank[self.order] = np.arange(self.n)
-        return rank
+    def masses(self) -> np.ndarray:
+        """Masses of the owned particles, (n_owned,)."""
+        return self.domain.owned("masses")
 
-    def _edge_operator(self, masses: np.ndarray | None) -> BlockOperator:
+    @cached_property
+    def amplitude(self) -> np.ndarray:
+        """Square root of the mass of every row of this rank, (n_local, 1)."""
+        return np.repeat(np.sqrt(self.masses), self.d)[:, None]
+
+    @cached_property
+    def _unit_masses(self) -> bool:
+        heavy = float(np.any(self.masses != 1.0))
+        return not self.interactions.reduce(np.array(heavy))
+
+    def _edge_operator(self, weighted: bool) -> BlockOperator:
         inter = self.interactions
-        i, j = self._rank_of_particle[inter.i], self._rank_of_particle[inter.j]
-        weights = None if masses is None else 1.0 / np.sqrt(masses[self.order])
-        operator = EdgeOperator.of_all_edges(
-            self.comm, self.n, i, j, *hessian.edges(inter), weights=weights
-        )
-        first, last = operator.halo.first, operator.halo.last
-        amplitude = np.ones(self.n) if masses is None else np.sqrt(masses[self.order])
-        lonely = self.rattlers[self.order]
-        held = np.where(lonely, 0.0, amplitude)
-        if held.any():  # translations of what is connected
-            own = held[first:last, None] / np.linalg.norm(held)
-            operator.null_space = np.kron(own, np.eye(self.d))
-        operator.null_rows = np.repeat(lonely[first:last], self.d)
+        weights = 1.0 / np.sqrt(self.sample.masses) if weighted else None
+        edges = hessian.edges(inter)
+        operator = EdgeOperator(self.domain.halo, inter.i, inter.j, *edges, weights)
+        held = np.where(self.rattlers, 0.0, np.sqrt(self.masses) if weighted else 1.0)
+        norm = float(np.sqrt(operator.reduce(np.array(held @ held))))
+        if norm > 0:  # translations of what is connected
+            operator.null_space = np.kron(held[:, None] / norm, np.eye(self.d))
+        operator.null_rows = np.repeat(self.rattlers, self.d)
         return operator
 
     @property
     def _unstressed(self) -> bool:
-        return getattr(self.interactions, "unstressed", False)
+        return self.interactions.unstressed
 
     @cached_property
     def rattlers(self) -> np.ndarray:
-        """Mark the particles without any contact, (N,) bool."""
+        """Mark the owned particles without any contact, (n_owned,) bool."""
         inter = self.interactions
         ends = np.concatenate([inter.i, inter.j])
-        return np.bincount(ends, minlength=self.n) == 0
+        return np.bincount(ends, minlength=inter.sites)[: inter.owned] == 0
 
     @cached_property
     def operator(self) -> BlockOperator:
         """The mass-weighted Hessian D = M^(-1/2) H M^(-1/2); its eigenvalues are omega^2."""
-        masses = np.asarray(self.sample.masses)
-        return self._edge_operator(None if np.all(masses == 1.0) else masses)
+        return self._edge_operator(weighted=not self._unit_masses)
 
     @cached_property
     def stiffness(self) -> BlockOperator:
         """The Hessian H itself, for responses and moduli."""
-        if np.all(np.asarray(self.sample.masses) == 1.0):
-            return self.operator
-        return self._edge_operator(None)
+        return self.operator if self._unit_masses else self._edge_operator(weighted=False)
 
     def add_null_vectors(self, vectors: np.ndarray) -> None:
         """Leave further null vectors of D out of all solves, (n_local, z) orthonormal.  Collective.
@@ -134,7 +150,7 @@ class HarmonicSystem:
         operator, stiffness = self.operator, self.stiffness
         operator.null_space = np.column_stack([operator.null_space, vectors])
         if stiffness is not operator:
-            bare = vectors / self._local_amplitude
+            bare = vectors / self.amplitude
             stiffness.null_space = np.column_stack([stiffness.null_space, bare])
         self.floppy_modes += vectors.shape[1]
         self.destroy()  # a factor without them
@@ -142,24 +158,16 @@ class HarmonicSystem:
     def without_null_force(self, force: np.ndarray) -> np.ndarray:
         """Remove from forces what null motions cannot resist, M^(1/2) P M^(-1/2) f.
 
-        P projects out the null vectors of D.  (dN, k) in sample order on every rank.  Collective.
+        P projects out the null vectors of D.  (n_local, k).  Collective.
         """
-        local = _in_range(self.operator, self.scatter(force) / self._local_amplitude)
-        return self.gather(local * self._local_amplitude).reshape(force.shape)
+        return _in_range(self.operator, force / self.amplitude) * self.amplitude
 
     def without_null_motion(self, displacements: np.ndarray) -> np.ndarray:
         """Remove all null motions from displacements, orthogonal with the masses as weights.
 
-        (dN, k) in sample order on every rank.  Collective.
+        (n_local, k).  Collective.
         """
-        local = self.operator.project(self.scatter(displacements) * self._local_amplitude)
-        return self.gather(local / self._local_amplitude).reshape(displacements.shape)
-
-    @cached_property
-    def _local_amplitude(self) -> np.ndarray:
-        """Square root of the mass of every row of this rank, (n_local, 1)."""
-        masses = np.asarray(self.sample.masses, np.float64)
-        return self.scatter(np.repeat(np.sqrt(masses), self.d)[:, None])
+        return self.operator.project(displacements * self.amplitude) / self.amplitude
 
     def require_minimum(self) -> None:
         """Refuse a sample whose forces say that it is not at a minimum.
@@ -171,7 +179,7 @@ class HarmonicSystem:
         """
         if self._checked:
             return
-        if not len(self.interactions):
+        if not self.interactions.contacts:
             raise SampleError(
                 "no_contacts",
                 f"no two of the {self.n} particle(s) are within the range of their interaction: "
@@ -210,34 +218,42 @@ class HarmonicSystem:
         )
 
     def scatter(self, full: np.ndarray) -> np.ndarray:
-        """Return this rank's operator rows of vectors in sample order, (dN, k) -> (n_local, k)."""
-        columns = full.reshape(self.n, self.d, -1)[self.order]
-        first, last = self.stiffness.halo.first, self.stiffness.halo.last
-        return np.asfortranarray(columns[first:last].reshape((last - first) * self.d, -1))
+        """Return this rank's rows of whole vectors in the sample's own order.
+
+        (dN, k) -> (n_local, k).
+        """
+        columns = full.reshape(self.n, self.d, -1)[self.domain.file_index]
+        return np.asfortranarray(columns.reshape(len(columns) * self.d, -1))
 
     def gather(self, local: np.ndarray) -> np.ndarray:
-        """Return vectors in sample order on every rank, (n_local, k) -> (dN, k).  Collective."""
-        rows = local if self.comm.size == 1 else np.vstack(self.comm.allgather(local))
+        """Return whole vectors in the sample's own order on every rank, (n_local, k) -> (dN, k).
+
+        For samples that fit; `Domain.to_file_order` leaves them spread.  Collective.
+        """
+        rows, index = local, self.domain.file_index
+        if self.comm.size > 1:
+            rows = np.vstack(self.comm.allgather(local))
+            index = np.concatenate(self.comm.allgather(index))
         full = np.empty((self.n, self.d, rows.shape[1]))
-        full[self.order] = rows.reshape(self.n, self.d, -1)
+        full[index] = rows.reshape(self.n, self.d, -1)
         return full.reshape(self.n * self.d, -1)
 
     def product(self, displacements: np.ndarray) -> np.ndarray:
-        """Return H u for the columns of (dN, k), in sample order on every rank.  Collective."""
-        return self.gather(self.stiffness.apply(self.scatter(displacements)))
+        """Return H u for the columns of (n_local, k).  Collective."""
+        return self.stiffness.apply(displacements)
 
     def solve(self, right: np.ndarray, planned: int | None = None) -> np.ndarray:
-        """Return H^+ b, the displacements under forces b, for the columns of (dN, k).
+        """Return H^+ b, the displacements under forces b, for the columns of (n_local, k).
 
         H is not mass-weighted and H^+ its pseudo-inverse.  By a Cholesky factor of the pinned
         H (see `_regularisation`), or by conjugate gradients, whichever is estimated faster.
         Networks without prestress take conjugate gradients: their floppy modes are unknown,
         but no force of theirs meets one.
-        Every rank passes and receives whole vectors in sample order.  Collective.
+        Collective.
 
         Parameters
         ----------
-        right : (dN, k)
+        right : (n_local, k)
             Forces.
         planned
             Columns that this and the following calls will solve in all, by default k: many
@@ -250,7 +266,7 @@ class HarmonicSystem:
         SolverError
             If the residual stays above 1e-9.
         """
-        local = _in_range(self.stiffness, self.scatter(right))
+        local = _in_range(self.stiffness, np.array(right, order="F"))
         try:
             if self._takes_factor(planned or local.shape[1]):
                 solution = self._solve_with_factor(local)
@@ -258,7 +274,7 @@ class HarmonicSystem:
                 solution, _ = conjugate_gradient(self.stiffness, local, tolerance=_CG_TOLERANCE)
         except (NotPositiveDefiniteError, NegativeCurvatureError):
             self.refuse_saddle()
-        return self.gather(solution).reshape(right.shape)
+        return solution
 
     def _takes_factor(self, columns: int) -> bool:
         if self.solver != "auto":
@@ -312,18 +328,26 @@ class HarmonicSystem:
         exactly.  Floppy modes, which any unstressed network may have, offer no particle to
         pin: they need a shift and refinement.
         """
-        first, last = self.stiffness.halo.first, self.stiffness.halo.last
         if self.floppy_modes or self._unstressed:
-            return np.full((last - first) * self.d, _SHIFT)
-        pinned = self.rattlers[self.order]
-        if not pinned.all():
-            pinned[int(np.argmin(pinned))] = True
-        return np.repeat(np.where(pinned[first:last], _PIN, 0.0), self.d)
+            return np.full(self.stiffness.n_local, _SHIFT)
+        pinned = self.rattlers.copy()
+        held = np.flatnonzero(~pinned)
+        with_contacts = [len(held) > 0]
+        if self.comm.size > 1:
+            with_contacts = self.comm.allgather(len(held) > 0)
+        if len(held) and not any(with_contacts[: self.comm.rank]):
+            pinned[held[0]] = True
+        return np.repeat(np.where(pinned, _PIN, 0.0), self.d)
 
     def matrix(self, mass_weighted: bool = True) -> sp.csr_matrix:
-        """Return the whole Hessian in sample order as a scipy matrix."""
-        masses = np.asarray(self.sample.masses) if mass_weighted else None
-        return hessian.sparse(self.interactions, masses).tocsr()
+        """Return the whole Hessian in the sample's own order, on one rank only."""
+        if self.comm.size > 1:
+            raise ValueError("the whole matrix exists on one rank only")
+        rows = (self.operator if mass_weighted else self.stiffness).local_rows()
+        order = (self.domain.file_index[:, None] * self.d + np.arange(self.d)).ravel()
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        return rows[place][:, place]
 
     def destroy(self) -> None:
         """Free the factor."""
@@ -334,7 +358,10 @@ class HarmonicSystem:
 
 
 def _in_range(operator: BlockOperator, right: np.ndarray) -> np.ndarray:
-    """Project null vectors out of `right`, exactly to zero where nothing else was there."""
+    """Project null vectors out of `right`, exactly to zero where nothing else was there.
+
+    In place.  Collective.
+    """
 
     def squares() -> np.ndarray:
         return operator.reduce(np.einsum("rk,rk->k", right, right))

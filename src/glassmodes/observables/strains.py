@@ -52,31 +52,31 @@ def affine_moduli(inter: PairInteractions, strains: Sequence[str]) -> np.ndarray
     for name in strains:
         a, b = strain_axes(name, inter.d)
         r_a, r_b = inter.vector[:, a], inter.vector[:, b]
-        values.append(np.sum(inter.A2 * (r_a * r_b) ** 2 + inter.A1 * r_b**2))
+        values.append(inter.total(inter.A2 * (r_a * r_b) ** 2 + inter.A1 * r_b**2))
     return np.array(values) / inter.volume
 
 
 def non_affine_columns(inter: PairInteractions, strains: Sequence[str]) -> np.ndarray:
-    """Return Ξ of each strain without the net force, (dN, S), zero where it is round-off.
+    """Return Ξ of each strain without the net force, (d owned, S), zero where it is round-off.
 
     The columns of `mechanics.non_affine.non_affine_block` for these strains.  In a perfect
     lattice the bond forces cancel to round-off, which would pass for a force.
     """
-    block = np.empty((inter.n * inter.d, len(strains)))
+    block = np.empty((inter.owned * inter.d, len(strains)))
     for k, name in enumerate(strains):
         a, b = strain_axes(name, inter.d)
         pull = (inter.A2 * inter.vector[:, a] * inter.vector[:, b])[:, None] * inter.vector
         block[:, k] = inter.scatter(pull).ravel()
-        if np.linalg.norm(block[:, k]) <= _SILENT * np.linalg.norm(pull):
+        left, cancelled = inter.reduce([np.sum(block[:, k] ** 2), np.sum(pull**2)])
+        if left <= _SILENT**2 * cancelled:
             block[:, k] = 0.0
     return block
 
 
 def mass_weighted_forces(system: HarmonicSystem, forces: np.ndarray) -> np.ndarray:
-    """Return the operator rows of b = M^(-1/2) Ξ on this rank, (dN, S) -> (n_local, S).
+    """Return b = M^(-1/2) Ξ of this rank's rows, (n_local, S).
 
     What null motions cannot feel is projected out: nothing in an unstressed network, whose Ξ
     lies in the range of its Hessian.  Collective.
     """
-    amplitude = np.repeat(np.sqrt(np.asarray(system.sample.masses, np.float64)), system.d)
-    return system.operator.project(system.scatter(forces / amplitude[:, None]))
+    return system.operator.project(np.asfortranarray(forces / system.amplitude))

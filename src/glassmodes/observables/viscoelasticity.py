@@ -148,7 +148,7 @@ def viscoelastic_response(
         overdamped_relaxation=static[:, None] + slow / inter.volume,
         affine_modulus=affine,
         static_modulus=static,
-        non_affine_force_squared_mean=np.square(xi).sum(axis=0) / inter.n,
+        non_affine_force_squared_mean=inter.reduce(np.square(xi).sum(axis=0)) / inter.n,
         error=np.array([m.error for m in measures]) / inter.volume,
         steps=np.array([m.steps for m in measures]),
         max_frequency=edge,
