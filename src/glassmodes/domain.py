@@ -14,6 +14,7 @@ import itertools
 import os
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import h5py
 import numpy as np
@@ -109,7 +110,7 @@ class Domain:
         rows = [getattr(piece, name) for name in names]
         place, index, *rows = send_rows(comm, owner_of(n, comm.size, places), places, index, *rows)
         order = np.argsort(place)
-        columns = {name: row[order] for name, row in zip(names, rows, strict=True)}
+        columns: dict[str, Any] = {name: row[order] for name, row in zip(names, rows, strict=True)}
         bonds = None
         if piece.bonds is not None:
             bonds, columns = _spread_bonds(comm, n, piece, places, columns)
@@ -218,12 +219,17 @@ class Domain:
         InputError
             On every rank, if the file cannot be written.
         """
+        columns: dict[str, Any] = {
+            name: self.owned(name)
+            for name in _PER_PARTICLE
+            if getattr(self.sample, name) is not None
+        }
         owned = replace(
             self.sample,
             bonds=None,
             stiffness=None,
             rest_lengths=None,
-            **{n: self.owned(n) for n in _PER_PARTICLE if getattr(self.sample, n) is not None},
+            **columns,
         )
         arrays = {
             f"particles/all/{name}": self.to_file_order(rows)

@@ -215,7 +215,8 @@ def find_interactions(
     sample.validate()
     model = _model_of(sample, model)
     reach = None if model is None else model.interaction_range(sample)
-    inter = interactions_of_pairs(sample, *_all_pairs(sample, model, reach, order))
+    i, j, derivatives = _all_pairs(sample, model, reach, order)
+    inter = interactions_of_pairs(sample, i, j, derivatives)
     _refuse_limp(sample, inter)
     return inter
 
@@ -254,9 +255,11 @@ def domain_interactions(
     return inter
 
 
-def _all_pairs(sample, model, reach, order, domain=None) -> tuple[np.ndarray, ...]:
+def _all_pairs(
+    sample, model, reach, order, domain=None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return i, j and derivatives of the pairs of the model and of the bonds, sorted by (i, j)."""
-    parts = []
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     if model is not None:
         parts.append(_pairs_of_model(sample, model, reach, order, domain))
     if sample.bonds is not None:
@@ -317,7 +320,7 @@ def _model_of(sample: Sample, model: Model | None) -> PairPotential | None:
 
 def _pairs_of_model(
     sample: Sample, model: PairPotential, reach: float, order: int, domain: Domain | None
-) -> tuple[np.ndarray, ...]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     model.check(sample)
     edge = float(np.min(sample.box))
     if edge < 2 * reach:
