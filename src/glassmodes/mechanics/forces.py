@@ -45,17 +45,23 @@ def typical_contact_force(inter: PairInteractions) -> float:
     return total / inter.contacts if inter.contacts else 0.0
 
 
-def force_ratio(inter: PairInteractions) -> float:
-    """Return max_force / typical_contact_force: below 1e-6 a sample counts as force-free.
+def force_scale(inter: PairInteractions) -> float:
+    """Return the contact force that others are compared with (0 where there is none).
 
-    Springs that have come to rest carry round-off only: where the mean of |φ'| is below 1e-12
-    of the mean of φ'' r, the latter is the scale.  0 where no force acts at all.
+    The typical one.  Springs that have come to rest carry round-off only: where the mean of
+    |φ'| is below 1e-12 of the mean of φ'' r, the latter is the scale.
+    """
+    typical = typical_contact_force(inter)
+    if inter.order < 2 or not inter.contacts:
+        return typical
+    elastic = float(inter.total(inter.derivatives[2] * inter.distance)) / inter.contacts
+    return max(typical, elastic if typical <= _AT_REST * elastic else 0.0)
+
+
+def force_ratio(inter: PairInteractions) -> float:
+    """Return max_force / `force_scale`: below 1e-6 a sample counts as force-free.
+
+    0 where no force acts at all.
     """
     largest = max_force(inter)
-    if largest == 0:
-        return 0.0
-    typical = typical_contact_force(inter)
-    elastic = 0.0
-    if inter.order > 1:
-        elastic = float(inter.total(inter.derivatives[2] * inter.distance)) / inter.contacts
-    return largest / max(typical, elastic if typical <= _AT_REST * elastic else 0.0)
+    return largest / force_scale(inter) if largest > 0 else 0.0

@@ -384,7 +384,9 @@ def _refuse_limp(sample: Sample, inter: PairInteractions) -> None:
         raise InputError("every bond has the stiffness 0: the network has no mechanics")
 
 
-def _pairs_of_bonds(sample: Sample, order: int, domain: Domain | None) -> tuple[np.ndarray, ...]:
+def _pairs_of_bonds(
+    sample: Sample, order: int, domain: Domain | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Harmonic springs φ = k (r - l)²/2; without rest lengths they are at rest as they are."""
     bonds = np.asarray(sample.bonds, np.int32).reshape(-1, 2)
     i, j = np.minimum(*bonds.T), np.maximum(*bonds.T)
