@@ -2,7 +2,8 @@
 
 Every message names the file, key or sample, what was found, what was expected
 and what to do.  The command line turns any `GlassmodesError` into one line on
-stderr and exit code 2; everything else is a bug and aborts all ranks.
+stderr and its exit code, 2 unless it says another; everything else is a bug and aborts
+all ranks.
 """
 
 from __future__ import annotations
@@ -51,6 +52,12 @@ def _rebuild_sample_error(reason: str, message: str, evidence: dict) -> SampleEr
 
 class SolverError(GlassmodesError):
     """A solve that did not converge or whose count contradicts the inertia."""
+
+
+class ResourceError(GlassmodesError):
+    """Memory that is not there: nothing has been taken, more ranks or memory would do."""
+
+    exit_code = 4
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

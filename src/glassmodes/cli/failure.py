@@ -12,14 +12,17 @@ import sys
 import time
 import traceback
 
-from glassmodes.errors import GlassmodesError
+from glassmodes.errors import GlassmodesError, ResourceError
 
 #: Seconds that a failing rank waits for the other ranks before it aborts them.
-PATIENCE_S = 20.0
+PATIENCE_S = 10.0
 
 UNEXPECTED = 1
 BAD_CALL = 2
+NO_MEMORY = ResourceError.exit_code
 INTERRUPTED = 130
+
+_PETSC_NO_MEMORY = 55  # PETSC_ERR_MEM
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 #: What HDF5 and numpy say when a write falls short without an errno of their own.
@@ -38,8 +41,8 @@ def describe(error: BaseException) -> tuple[int, str | None]:
         return error.exit_code, _one_line(str(error))
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, "interrupted"
-    if isinstance(error, MemoryError):
-        return BAD_CALL, "out of memory: use more ranks, a smaller sample or fewer modes"
+    if isinstance(error, MemoryError) or getattr(error, "ierr", None) == _PETSC_NO_MEMORY:
+        return NO_MEMORY, "out of memory: use more ranks or nodes, a smaller sample or fewer modes"
     if is_disk_full(error):
         place = getattr(error, "filename", None)
         where = f" while writing {place}" if place else ""

@@ -16,7 +16,15 @@ from glassmodes.errors import InputError, nearest
 PREFIXES: dict[str, str] = {
     "gm_mumps_": "MUMPS factorisations, for instance -gm_mumps_mat_mumps_icntl_14 100",
     "gm_cholmod_": "CHOLMOD factorisations, on one rank",
-    "gm_eps_": "the eigensolver of 'modes --method slepc', for instance -gm_eps_ncv 300",
+    "gm_eps_": "the eigensolver of 'modes --method slepc', for instance -gm_eps_type lobpcg",
+    "gm_st_": "its spectral transformation and the factor inside, for instance -gm_st_type filter",
+    "gm_bv_": "its basis of vectors",
+    "gm_rg_": "its region, where the eigensolver takes one",
+    "gm_ksp_": "the Krylov solver of '--solver ksp', for instance -gm_ksp_type minres",
+    "gm_pc_": "its preconditioner, for instance -gm_pc_type gamg",
+    "gm_mg_": "the levels of a multigrid preconditioner: -gm_mg_levels_ksp_max_it 3",
+    "gm_sub_": "the blocks of a block preconditioner, for instance -gm_sub_pc_type icc",
+    "gm_mat_": "the matrix of both: -gm_mat_type shell (the block product), aij, baij, ...",
 }
 
 #: Global PETSc options that make sense for any verb.
