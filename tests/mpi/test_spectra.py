@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from lattices import SpringLattice, disordered_operator, translation_vectors
 
+from glassmodes.errors import ResourceError
+from glassmodes.spectra.basis_plan import plan_basis
 from glassmodes.spectra.conjugate_gradient import conjugate_gradient
 from glassmodes.spectra.eigenmodes import lowest_modes
 from glassmodes.spectra.factorisations import count_below, factorise
@@ -71,6 +73,37 @@ def test_modes(comm, comm_self, method):
     gram = operator.inner(modes.vectors, modes.vectors)
     np.testing.assert_allclose(gram, np.eye(15), atol=1e-10)
     assert modes.certified
+
+
+def test_an_exchange_that_is_under_way_needs_only_owned_rows(comm, comm_self):
+    operator, alone = build(comm), build(comm_self)
+    halo, width = operator.halo, 8
+    full = alone.random_block(width, 3)
+    for _ in range(2):  # the second one finds its buffers used
+        block = operator.work_block(width)
+        block[:] = np.nan
+        block[: operator.n_local] = mine(operator, full)
+        finish = halo.start(block, 3)
+        assert not np.isnan(block[: operator.n_local]).any()
+        finish()
+        expected = full.reshape(-1, 3 * width)[halo.sites].reshape(-1, width)
+        np.testing.assert_array_equal(block, expected)
+        full = full + 1
+
+
+@pytest.mark.parametrize("certificate", ["inertia", "count"])
+def test_modes_with_little_memory(comm, comm_self, certificate):
+    """The rank with the least room sets the basis of all."""
+    operator = build(comm)
+    plan = plan_basis(operator, 18, 10**9, 10**15)
+    limit = plan.bytes(18 + 6 * 8) if comm.rank == comm.size - 1 else 10**15
+    modes = lowest_modes(operator, count=15, certificate=certificate, memory_limit=limit)
+    exact = np.linalg.eigvalsh(build(comm_self).local_rows().toarray())[3:]
+    np.testing.assert_allclose(modes.values, exact[:15], rtol=1e-9)
+    assert modes.solver["restarts"] > 0
+    assert abs(modes.counted - np.sum(exact < modes.complete_below)) <= 4 * modes.counted_error
+    with pytest.raises(ResourceError):
+        lowest_modes(operator, count=15, memory_limit=plan.bytes(50) - 10**15 * (comm.rank > 0))
 
 
 def test_degenerate_lattice(comm):

@@ -67,6 +67,66 @@ def test_the_order_of_edges_and_of_their_ends_does_not_matter(n):
     np.testing.assert_allclose(results[0], product.to_csr() @ x, atol=ROUNDING)
 
 
+def accumulated(product, rows, x, y):
+    """Return y + 0.3 A x - 0.7 x and the sums that come with it, made in two parts."""
+    result, gram = aligned_block(*y.shape), np.empty((3, y.shape[1]))
+    result[:] = y
+    ghosts = x[rows:].copy()
+    x[rows:] = np.nan  # not here yet
+    product.interior(x, result, 0.3, -0.7, gram)
+    x[rows:] = ghosts
+    product.rim(x, result, 0.3, gram)
+    return result[:rows], gram
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("d", [2, 3, 4])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_edges_to_ghosts_come_last_and_give_the_same_rows(d, width, weighted, compiled):
+    """The first 35 of 60 sites as one rank would have them, the others as ghosts."""
+    n, owned, rng = 60, 35, np.random.default_rng(d)
+    weights = 0.5 + rng.random(n) if weighted else None
+    i, j, u, sign, t = disordered_edges(n, d, 1, signed=True)
+    whole = EdgeProduct(n, n, i, j, u, sign, t, weights)
+    mine = (i < owned) | (j < owned)
+    part = EdgeProduct(owned, n, i[mine], j[mine], u[mine], sign[mine], t[mine], weights)
+    if not compiled:
+        part._library = None
+    x, y = aligned_block(n * d, width), aligned_block(n * d, width)
+    x[:], y[:] = rng.normal(size=x.shape), rng.normal(size=y.shape)
+    expected = (y + 0.3 * (whole.to_csr() @ x) - 0.7 * x)[: owned * d]
+    result, gram = accumulated(part, owned * d, x, y)
+    np.testing.assert_allclose(result, expected, atol=ROUNDING)
+    x = x[: owned * d]
+    inner = [np.sum(a * b, axis=0) for a, b in ((x, x), (x, expected), (expected, expected))]
+    np.testing.assert_allclose(gram, inner, rtol=ROUNDING, atol=ROUNDING * np.max(inner))
+    rows = whole.to_csr()[: owned * d]
+    np.testing.assert_allclose(part.to_csr().toarray(), rows.toarray(), atol=ROUNDING)
+    np.testing.assert_allclose(
+        part.diagonal_blocks(), whole.diagonal_blocks()[:owned], atol=ROUNDING
+    )
+    assert part.ends == np.sum(i < owned) + np.sum(j < owned)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_entries_in_ghost_columns_come_last_and_give_the_same_rows(width, compiled):
+    rng = np.random.default_rng(5)
+    matrix = sp.random(30, 50, 0.2, random_state=4).tocsr()
+    product = RowProduct(matrix)
+    if not compiled:
+        product._library = None
+    x, y = aligned_block(50, width), aligned_block(50, width)
+    x[:], y[:] = rng.normal(size=x.shape), rng.normal(size=y.shape)
+    expected = y[:30] + 0.3 * (matrix @ x) - 0.7 * x[:30]
+    result, gram = accumulated(product, 30, x, y)
+    np.testing.assert_allclose(result, expected, atol=ROUNDING)
+    own = x[:30]
+    inner = [np.sum(a * b, axis=0) for a, b in ((own, own), (own, expected), (expected, expected))]
+    np.testing.assert_allclose(gram, inner, rtol=ROUNDING, atol=ROUNDING * np.max(inner))
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_diagonal_blocks_are_those_of_the_matrix(weighted):
     n, d = 30, 3

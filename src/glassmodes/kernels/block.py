@@ -8,6 +8,7 @@ no compiler is.
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -56,6 +57,38 @@ def _set_gram(x: np.ndarray, y: np.ndarray, gram: np.ndarray | None) -> None:
             row[:] = np.einsum("rk,rk->k", a, b)
 
 
+@dataclass(frozen=True)
+class _EdgeRows:
+    """Edges stored by the row of their first end, with the sign in the top bit of the index.
+
+    start : (rows + 1,) int64; index : (P + padding,) int32; parameters : (P, d + 1).
+    """
+
+    start: np.ndarray
+    index: np.ndarray
+    parameters: np.ndarray
+
+    @classmethod
+    def of(cls, rows: int, row, j, u, sign, t) -> _EdgeRows:
+        """Store edges that are sorted by `row`."""
+        index = np.zeros(len(j) + _PADDING, np.int32)
+        index[: len(j)] = j
+        index[: len(j)][sign < 0] |= _SIGN_BIT
+        start = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=rows))])
+        return cls(start.astype(np.int64), index, np.column_stack([u, t]))
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    @property
+    def row(self) -> np.ndarray:
+        return np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
+
+    @property
+    def nbytes(self) -> int:
+        return self.start.nbytes + self.index.nbytes + self.parameters.nbytes
+
+
 class EdgeProduct:
     """The matrix ``y_i = sum_edges w_i K (w_i x_i - w_j x_j)`` with K = t I + s u u^T.
 
@@ -83,33 +116,36 @@ class EdgeProduct:
         self.d = u.shape[1]
         self.n_owned, self.n_total = int(n_owned), int(n_total)
         i, j = np.minimum(i, j), np.maximum(i, j)  # ghosts follow the owned sites
-        order = np.argsort(i * np.int64(self.n_total) + j, kind="stable")
-        i, j = i[order], j[order]
-        counts = np.bincount(i, minlength=self.n_owned)[: self.n_owned]
-        self.start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        index = np.zeros(len(j) + _PADDING, np.int32)
-        index[: len(j)] = j
-        index[: len(j)][np.asarray(sign)[order] < 0] |= _SIGN_BIT
-        self.index = index
-        self.parameters = np.empty((len(j), self.d + 1))
-        self.parameters[:, : self.d] = u[order]
-        self.parameters[:, self.d] = t[order]
+        order = np.argsort(i.astype(np.int64) * self.n_total + j, kind="stable")
+        own = order[j[order] < self.n_owned]
+        out = order[j[order] >= self.n_owned]
+        u, sign, t = np.asarray(u), np.asarray(sign), np.asarray(t)
+        self._inner = _EdgeRows.of(self.n_owned, i[own], j[own], u[own], sign[own], t[own])
+        self._rim_sites, row = np.unique(i[out], return_inverse=True)
+        self._rim_sites = self._rim_sites.astype(np.int64)
+        self._rim = _EdgeRows.of(len(self._rim_sites), row, j[out], u[out], sign[out], t[out])
         self.weights = None if weights is None else np.ascontiguousarray(weights, np.float64)
         self._library = load() if self.d in (2, 3, 4) else None
-        self._sparse: sp.csr_matrix | None = None
+        self._sparse: tuple[sp.csr_matrix, sp.csr_matrix] | None = None
 
     @property
     def memory(self) -> int:
         """Bytes of the stored edges."""
-        return self.start.nbytes + self.index.nbytes + self.parameters.nbytes
+        return self._inner.nbytes + self._rim.nbytes + self._rim_sites.nbytes
+
+    @property
+    def ends(self) -> int:
+        """Ends of edges at owned sites."""
+        return 2 * len(self._inner) + len(self._rim)
 
     def edge_list(self) -> tuple[np.ndarray, ...]:
-        """Return (i, j, u, sign, t) in the stored order."""
-        edges = len(self.parameters)
-        i = np.repeat(np.arange(self.n_owned), np.diff(self.start))
-        j = self.index[:edges] & np.int32(2**31 - 1)
-        sign = np.where(self.index[:edges] < 0, -1.0, 1.0)
-        return i, j, self.parameters[:, : self.d], sign, self.parameters[:, self.d]
+        """Return (i, j, u, sign, t) in the stored order: edges to ghosts come last."""
+        i = np.concatenate([self._inner.row, self._rim_sites[self._rim.row]])
+        index = np.concatenate([part.index[: len(part)] for part in (self._inner, self._rim)])
+        parameters = np.concatenate([self._inner.parameters, self._rim.parameters])
+        j = index & np.int32(2**31 - 1)
+        sign = np.where(index < 0, -1.0, 1.0)
+        return i, j, parameters[:, : self.d], sign, parameters[:, self.d]
 
     def stiffness_blocks(self) -> np.ndarray:
         """Return K of every edge, (P, d, d)."""
@@ -153,25 +189,65 @@ class EdgeProduct:
 
     def accumulate(self, x: np.ndarray, y: np.ndarray, alpha: float, shift: float,
                    gram: np.ndarray | None = None) -> None:  # fmt: skip
-        """Add ``alpha A x + shift x`` to `y`; ghost rows of `x` must be fresh.
+        """Add ``alpha A x + shift x`` to the owned rows of `y`; ghost rows of `x` must be fresh.
 
-        x, y : (n_total d, width).  Ghost rows of `y` are rubbish afterwards.  gram : (3, width)
-        or None, set to x.x, x.y and y.y of the columns over the owned rows, as `columns.gram`
-        gives them: nearly free here, another pass through memory there.
+        x, y : (n_total d, width).  gram : (3, width) or None, set to x.x, x.y and y.y of the
+        columns over the owned rows, as `columns.gram` gives them: nearly free here, another pass
+        through memory there.
         """
+        self.interior(x, y, alpha, shift, gram)
+        self.rim(x, y, alpha, gram)
+
+    def interior(self, x: np.ndarray, y: np.ndarray, alpha: float, shift: float,
+                 gram: np.ndarray | None = None) -> None:  # fmt: skip
+        """Do the part of `accumulate` that reads no ghost."""
         _check(x, y, self.n_total * self.d, gram)
         if self._library is None or x.shape[1] not in WIDTHS:
-            if self._sparse is None:
-                self._sparse = self.to_csr()
             rows = self.n_owned * self.d
-            y[:rows] += alpha * (self._sparse @ x[: self.n_total * self.d]) + shift * x[:rows]
+            y[:rows] += alpha * (self._twin[0] @ x[:rows]) + shift * x[:rows]
             _set_gram(x[:rows], y[:rows], gram)
             return
+        edges = self._inner
         self._library.gm_edge_product(
             *(self.d, x.shape[1], ctypes.c_int64(self.n_owned)),
-            *map(_pointer, (self.start, self.index, self.parameters, self.weights, x, y)),
+            *map(_pointer, (edges.start, edges.index, edges.parameters, self.weights, x, y)),
             *(ctypes.c_double(alpha), ctypes.c_double(shift), _pointer(gram)),
         )
+
+    def rim(self, x: np.ndarray, y: np.ndarray, alpha: float,
+            gram: np.ndarray | None = None) -> None:  # fmt: skip
+        """Add the edges to ghosts after `interior`, and correct `gram`."""
+        if not len(self._rim_sites):
+            return
+        if self._library is None or x.shape[1] not in WIDTHS:
+            rows = self.n_owned * self.d
+            y[:rows] += alpha * (self._twin[1] @ x[: self.n_total * self.d])
+            _set_gram(x[:rows], y[:rows], gram)
+            return
+        edges = self._rim
+        self._library.gm_edge_rim(
+            *(self.d, x.shape[1], ctypes.c_int64(len(self._rim_sites)), _pointer(self._rim_sites)),
+            *map(_pointer, (edges.start, edges.index, edges.parameters, self.weights, x, y)),
+            *(ctypes.c_double(alpha), _pointer(gram)),
+        )
+
+    @property
+    def _twin(self) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+        """Sparse matrices of the interior, (n_owned d)^2, and of the rim, (n_owned d, n_total d).
+
+        The rim holds its share of the diagonal blocks, so the interior has to go without.
+        """
+        if self._sparse is None:
+            rows = self.n_owned * self.d
+            i, j, u, sign, t = (values[: len(self._inner)] for values in self.edge_list())
+            weights = None if self.weights is None else self.weights[: self.n_owned]
+            own = EdgeProduct(self.n_owned, self.n_owned, i, j, u, sign, t, weights)
+            inner = own.to_csr()
+            padded = sp.csr_matrix(
+                (inner.data, inner.indices, inner.indptr), shape=(rows, self.n_total * self.d)
+            )
+            self._sparse = inner, self.to_csr() - padded
+        return self._sparse
 
 
 class RowProduct:
@@ -182,28 +258,60 @@ class RowProduct:
 
     def __init__(self, matrix: sp.spmatrix) -> None:
         self.matrix = sp.csr_matrix(matrix)
-        self.start = self.matrix.indptr.astype(np.int64)
-        self.index = np.zeros(self.matrix.nnz + _PADDING, np.int32)
-        self.index[: self.matrix.nnz] = self.matrix.indices
-        self.value = np.ascontiguousarray(self.matrix.data, np.float64)
+        rows = self.matrix.shape[0]
+        self._inner = sp.csr_matrix(self.matrix[:, :rows])
+        ghosts = sp.coo_matrix(self.matrix[:, rows:])
+        rim = sp.csr_matrix((ghosts.data, (ghosts.row, ghosts.col + rows)), self.matrix.shape)
+        self._rim_rows = np.flatnonzero(np.diff(rim.indptr)).astype(np.int64)
+        self._rim = rim[self._rim_rows]
+        self._arrays = [_row_arrays(part) for part in (self._inner, self._rim)]
         self._library = load()
 
     @property
     def memory(self) -> int:
         """Bytes of the stored rows."""
-        return self.start.nbytes + self.index.nbytes + self.value.nbytes
+        return sum(array.nbytes for part in self._arrays for array in part)
 
     def accumulate(self, x: np.ndarray, y: np.ndarray, alpha: float, shift: float,
                    gram: np.ndarray | None = None) -> None:  # fmt: skip
         """Add ``alpha A x + shift x`` to the owned rows of `y`; `gram` as in `EdgeProduct`."""
-        rows, columns = self.matrix.shape
+        self.interior(x, y, alpha, shift, gram)
+        self.rim(x, y, alpha, gram)
+
+    def interior(self, x: np.ndarray, y: np.ndarray, alpha: float, shift: float,
+                 gram: np.ndarray | None = None) -> None:  # fmt: skip
+        """Do the part of `accumulate` that reads no ghost."""
+        rows = self.matrix.shape[0]
         _check(x, y, rows, gram)
         if self._library is None or x.shape[1] not in WIDTHS:
-            y[:rows] += alpha * (self.matrix @ x[:columns]) + shift * x[:rows]
+            y[:rows] += alpha * (self._inner @ x[:rows]) + shift * x[:rows]
             _set_gram(x[:rows], y[:rows], gram)
             return
         self._library.gm_row_product(
             *(x.shape[1], ctypes.c_int64(rows)),
-            *map(_pointer, (self.start, self.index, self.value, x, y)),
+            *map(_pointer, (*self._arrays[0], x, y)),
             *(ctypes.c_double(alpha), ctypes.c_double(shift), _pointer(gram)),
         )
+
+    def rim(self, x: np.ndarray, y: np.ndarray, alpha: float,
+            gram: np.ndarray | None = None) -> None:  # fmt: skip
+        """Add the entries in ghost columns after `interior`, and correct `gram`."""
+        if not len(self._rim_rows):
+            return
+        rows, columns = self.matrix.shape
+        if self._library is None or x.shape[1] not in WIDTHS:
+            y[self._rim_rows] += alpha * (self._rim @ x[:columns])
+            _set_gram(x[:rows], y[:rows], gram)
+            return
+        self._library.gm_row_rim(
+            *(x.shape[1], ctypes.c_int64(len(self._rim_rows)), _pointer(self._rim_rows)),
+            *map(_pointer, (*self._arrays[1], x, y)),
+            *(ctypes.c_double(alpha), _pointer(gram)),
+        )
+
+
+def _row_arrays(matrix: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (start, index, value) for the kernel, the index padded for its look ahead."""
+    index = np.zeros(matrix.nnz + _PADDING, np.int32)
+    index[: matrix.nnz] = matrix.indices
+    return matrix.indptr.astype(np.int64), index, np.ascontiguousarray(matrix.data, np.float64)

@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.linalg as sl
 from scipy.linalg.blas import dgemm, dtrsm
 
+from glassmodes.errors import SolverError
 from glassmodes.spectra.operators import BlockOperator
+from glassmodes.spectra.rayleigh_ritz import combine_columns
 
 _ILL_CONDITIONED = 1e-6  # Cholesky QR loses orthogonality as the square of this
 _INVARIANT = 1e-10  # relative norm below which a direction carries nothing new
 
 
 class BlockBasis:
-    """Orthonormal columns: locked vectors first (null space, found modes), then Krylov blocks.
+    """Orthonormal Krylov columns, orthogonal to vectors held by others.
 
     Parameters
     ----------
     operator
         Operator whose rows and communicator the basis shares.
-    locked : (n_local, q)
-        Orthonormal vectors every new block is kept orthogonal to.
+    held : sequence of (n_local, q)
+        Orthonormal vectors (null space, found modes) every new block is kept orthogonal to.
+        They are used in place and not copied.
     capacity : int
         Largest number of Krylov columns.
     seed : int
         Of the random vectors that replace directions lost to an invariant subspace.
     """
 
-    def __init__(self, operator: BlockOperator, locked, capacity: int, seed: int) -> None:
+    def __init__(self, operator: BlockOperator, held: Sequence[np.ndarray], capacity: int,
+                 seed: int) -> None:  # fmt: skip
         self.operator = operator
-        self.locked = locked.shape[1]
         self.columns = 0
+        self.capacity = capacity
+        self._held = [np.asfortranarray(part) for part in held if part.shape[1]]
         self._seed, self._stream = seed, 0
         # The system hands out pages when columns are first written: capacity costs nothing.
-        self._storage = np.empty((operator.n_local, self.locked + capacity), order="F")
-        self._storage[:, : self.locked] = locked
+        self._storage = np.empty((operator.n_local, capacity), order="F")
 
     def krylov(self, first: int = 0, last: int | None = None) -> np.ndarray:
         """Return the Krylov columns [first, last) as a view."""
-        last = self.columns if last is None else last
-        return self._storage[:, self.locked + first : self.locked + last]
+        return self._storage[:, first : self.columns if last is None else last]
 
     def append(self, block: np.ndarray) -> None:
         """Add orthonormal columns."""
@@ -47,13 +52,24 @@ class BlockBasis:
         self.columns += width
         self.krylov(self.columns - width)[:] = block
 
+    def combine(self, weights: np.ndarray) -> None:
+        """Replace the Krylov columns V by V @ weights, weights of shape (columns, fewer)."""
+        combine_columns(self.krylov(), weights)
+        self.columns = weights.shape[1]
+
     def orthogonalise(self, block: np.ndarray) -> np.ndarray:
-        """Remove the components of `block` in the whole basis: one pass, one reduction."""
-        held = self._storage[:, : self.locked + self.columns]
-        if not held.shape[1]:
+        """Remove the components of `block` in all columns: one pass, one reduction."""
+        parts = [*self._held, self.krylov()] if self.columns else self._held
+        if not parts:
             return block
-        overlap = self.operator.reduce(dgemm(1.0, held, block, trans_a=1))
-        return dgemm(-1.0, held, overlap, 1.0, block, overwrite_c=1)
+        overlaps = np.concatenate([dgemm(1.0, part, block, trans_a=1) for part in parts])
+        overlaps = self.operator.reduce(overlaps)
+        first = 0
+        for part in parts:
+            last = first + part.shape[1]
+            block = dgemm(-1.0, part, overlaps[first:last], 1.0, block, overwrite_c=1)
+            first = last
+        return block
 
     def random_start(self, width: int) -> np.ndarray:
         """Return orthonormal random columns orthogonal to the basis."""
@@ -67,8 +83,11 @@ class BlockBasis:
 
         Directions whose norm is below 1e-10 x max(scale, largest norm) mean that the Krylov
         space is invariant: they are replaced by fresh random vectors with zero rows in R.
+        SolverError if `block` is not finite.
         """
         gram = self.operator.inner(block, block)
+        if not np.all(np.isfinite(gram)):
+            raise SolverError("the operator gave NaN or infinite numbers: look at its entries")
         values = np.linalg.eigvalsh(gram)
         floor = max(scale, np.sqrt(max(values[-1], 0.0)))
         if values[0] > (_ILL_CONDITIONED * floor) ** 2:
@@ -79,7 +98,7 @@ class BlockBasis:
 
     def _rank_revealing(self, block, gram, threshold):
         width = block.shape[1]
-        vectors = np.linalg.eigh(gram)[1]
+        _, vectors = self.operator.agree(*np.linalg.eigh(gram))
         # The Gram matrix resolves norms down to sqrt(eps) of the largest only: look again
         # at what a first pass leaves behind.
         rotated = np.asfortranarray(block @ vectors[:, ::-1])
@@ -109,7 +128,7 @@ class BlockBasis:
     @property
     def memory(self) -> int:
         """Bytes of the columns in use on this rank."""
-        return 8 * self._storage.shape[0] * (self.locked + self.columns)
+        return 8 * self._storage.shape[0] * self.columns
 
 
 def _cholesky_qr(block: np.ndarray, gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -48,7 +48,7 @@ def solve_shifted(operator: BlockOperator, right: np.ndarray, z: complex) -> np.
     z = complex(z)
     if not np.isfinite(z):
         raise InputError(f"the shift must be a finite number, found {z}")
-    matrix = distributed_matrix(operator.comm, _real_form(operator, z), 2)
+    matrix = distributed_matrix(operator.comm, _real_form(operator, z), 2 * operator.site_size)
     doubled = np.zeros((2 * operator.n_local, right.shape[1]), order="F")
     doubled[::2] = right
     try:

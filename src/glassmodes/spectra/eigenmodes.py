@@ -1,10 +1,8 @@
 """The lowest eigenpairs of an operator behind one interface, with a certificate of completeness.
 
 Three methods answer the same question: the filtered block Lanczos of this package (default),
-SLEPc's shift-invert Krylov-Schur and dense LAPACK.  The certificate counts the eigenvalues
-below an edge that lies in a gap beyond the last mode asked for, by the inertia of an L D L^T
-factorisation, and has the missing ones found: a block of 8 vectors meets at most 8 copies of
-a degenerate eigenvalue at first.
+SLEPc's shift-invert Krylov-Schur and dense LAPACK.  What is complete is said by
+`spectra.completeness`.
 """
 
 from __future__ import annotations
@@ -15,18 +13,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from glassmodes.errors import InputError, SolverError, nearest
+from glassmodes.errors import InputError, nearest
 from glassmodes.spectra.chebyshev import spectral_bound
+from glassmodes.spectra.completeness import CERTIFICATES, INERTIA, NONE, certify
 from glassmodes.spectra.dense import dense_eigenpairs
 from glassmodes.spectra.eigenvalue_counts import kernel_polynomial_count
-from glassmodes.spectra.factorisations import count_below
-from glassmodes.spectra.filtered_lanczos import (
-    ZERO,
-    Target,
-    filtered_lanczos,
-    is_zero,
-    rayleigh_ritz,
-)
+from glassmodes.spectra.filtered_lanczos import ZERO, Target, filtered_lanczos, is_zero
 from glassmodes.spectra.operators import BlockOperator
 from glassmodes.spectra.shift_invert import shift_invert
 
@@ -36,7 +28,6 @@ METHODS = ("filtered", "slepc", "dense")
 DENSE_LIMIT = 12_000  # rows; dense LAPACK beyond needs gigabytes and minutes
 _SMALL = 400  # rows below which dense LAPACK is faster than any iteration
 _GAP = 1e-6  # relative distance that separates multiplets
-_MAX_ROUNDS = 40
 _COUNT_PRODUCTS = 20  # moments of the count that finds requests for much of the spectrum
 
 
@@ -50,7 +41,10 @@ class Eigenmodes:
     zero_modes : null vectors known beforehand plus those found.
     zero_vectors : (n_local, z) orthonormal, those found.
     complete_below : every eigenvalue below this edge is among `values`, if `certified`.
-    certified : True, False (certificate not asked for).
+    certified : a proof stands behind that, an inertia.
+    certificate : {"inertia", "second start", "none"}
+    counted, counted_error : eigenvalues below the edge, all null vectors left out, and the
+        standard error of that count; None without a certificate.
     solver : method, parameters, products, times and memory.
     """
 
@@ -61,6 +55,9 @@ class Eigenmodes:
     zero_vectors: np.ndarray
     complete_below: float
     certified: bool
+    certificate: str = NONE
+    counted: float | None = None
+    counted_error: float | None = None
     solver: dict = field(default_factory=dict)
 
 
@@ -70,9 +67,10 @@ def lowest_modes(
     count: int | None = None,
     below: float | None = None,
     method: str = "filtered",
-    certificate: bool = True,
+    certificate: str | bool = "auto",
     tolerance: float = 1e-8,
     seed: int = 0,
+    memory_limit: int | None = None,
 ) -> Eigenmodes:
     """Return the lowest `count` eigenmodes, or all with eigenvalues below `below`.
 
@@ -85,12 +83,16 @@ def lowest_modes(
     method : {"filtered", "slepc", "dense"}
         Solver.  Matrices below 400 rows, and requests for a large part of the spectrum,
         go to dense LAPACK whatever the method.
-    certificate
-        Count by inertia and complete the modes if one is missing.
+    certificate : {"auto", "inertia", "count", "none"} or bool
+        How to make sure that no mode is missing (see `spectra.completeness`); missing ones are
+        found.  "auto", or True, takes the inertia where its factor is affordable.
     tolerance
         Residual relative to the eigenvalue.
     seed
         Of the start vectors.
+    memory_limit
+        Bytes that the filtered solver may take for vectors on this rank; by default what the
+        machine has left.
 
     Raises
     ------
@@ -98,27 +100,31 @@ def lowest_modes(
         If the request makes no sense for this operator.
     SolverError
         If the solver does not converge or the count cannot be reconciled.
+    ResourceError
+        If the vectors, or a factor that was asked for by name, do not fit in memory.
 
     Notes
     -----
     Collective.
     """
     space = operator.n - operator.nullity
+    if isinstance(certificate, bool):
+        certificate = "auto" if certificate else NONE
     _check_request(count, below, method, space)
+    _check_name("certificate", certificate, CERTIFICATES)
     clock = time.perf_counter()
     bound = spectral_bound(operator)
     wanted, certificate_seconds = count, 0.0
     while True:
         target = Target(count=wanted, below=below)
-        solve = _solver(operator, target, method, space, bound, tolerance)
+        solve = _solver(operator, target, method, space, bound, tolerance, memory_limit)
         pairs = solve(target, None, seed)
         edge = _edge(np.where(is_zero(pairs.values, bound), 0.0, pairs.values), target, space)
         edge = _above_zero(edge, bound)
         solver = dict(pairs.info)
-        solver["rounds"] = 1
-        if certificate:
-            pairs, seconds, solver["rounds"] = _complete(operator, pairs, edge, solve, seed)
-            certificate_seconds += seconds
+        found = certify(operator, pairs, edge, bound, solve, certificate, seed)
+        pairs, solver["rounds"] = found.pairs, found.rounds
+        certificate_seconds += found.seconds
         zero = is_zero(pairs.values, bound)
         chosen = np.flatnonzero(~zero & (pairs.values < (edge if below is None else below)))
         if count is None or len(chosen) >= count or wanted >= space:
@@ -136,21 +142,35 @@ def lowest_modes(
     solver["solve_seconds"] = time.perf_counter() - clock - certificate_seconds
     solver["spectral_bound"] = bound.upper
     values = pairs.values[chosen]
+    complete = _listed_edge(pairs.values[~zero], values, edge, below)
+    counted = found.count
+    if counted is not None:  # without the zero modes, and those found between the two edges
+        left_out = (pairs.values < edge) & (zero | (pairs.values >= complete))
+        counted -= int(np.sum(left_out))
     return Eigenmodes(
         values=values,
-        vectors=np.asfortranarray(pairs.vectors[:, chosen]),
+        vectors=_columns(pairs.vectors, chosen),
         residuals=pairs.residuals[chosen] / np.abs(values),
         zero_modes=zero_modes,
         zero_vectors=np.asfortranarray(pairs.vectors[:, zero]),
-        complete_below=edge,
-        certified=bool(certificate),
+        complete_below=complete,
+        certified=found.kind == INERTIA,
+        certificate=found.kind,
+        counted=counted,
+        counted_error=found.count_error,
         solver=solver,
     )
 
 
+def _columns(vectors: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return vectors[:, chosen], chosen ascending, without a copy where they are neighbours."""
+    if len(chosen) and chosen[-1] - chosen[0] == len(chosen) - 1:
+        return vectors[:, chosen[0] : chosen[-1] + 1]
+    return np.asfortranarray(vectors[:, chosen])
+
+
 def _check_request(count, below, method, space) -> None:
-    if method not in METHODS:
-        raise InputError(f"unknown method {method!r}{nearest(method, METHODS)}; one of {METHODS}")
+    _check_name("method", method, METHODS)
     if not space:
         raise InputError("all eigenvectors are known null vectors: there is no mode to find")
     if (count is None) == (below is None):
@@ -165,7 +185,12 @@ def _check_request(count, below, method, space) -> None:
         raise InputError(f"the upper edge must be positive, found {below}")
 
 
-def _solver(operator, target, method, space, bound, tolerance):
+def _check_name(what: str, name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise InputError(f"unknown {what} {name!r}{nearest(name, known)}; one of {known}")
+
+
+def _solver(operator, target, method, space, bound, tolerance, memory_limit):
     """Return solve(target, locked, seed) -> EigenPairs for the method that serves the request."""
     if method == "dense" or space <= _SMALL or 4 * _expected_modes(operator, target, bound) > space:
         if operator.n > DENSE_LIMIT:
@@ -179,8 +204,9 @@ def _solver(operator, target, method, space, bound, tolerance):
 
     def filtered(wanted, locked, start):
         return filtered_lanczos(
-            operator, wanted, locked=locked, bound=bound, tolerance=tolerance, seed=start
-        )
+            operator, wanted, locked=locked, bound=bound, tolerance=tolerance, seed=start,
+            memory_limit=memory_limit,
+        )  # fmt: skip
 
     return filtered
 
@@ -219,35 +245,27 @@ def _edge(values: np.ndarray, target: Target, space: int) -> float:
     return float((left[best] + right[best]) / 2)
 
 
+def _listed_edge(found: np.ndarray, listed: np.ndarray, edge: float, below: float | None) -> float:
+    """Return up to where the listed modes are all that were found below the certificate's edge.
+
+    The certificate may reach beyond the last mode asked for.  Between the last listed mode and
+    the next, or below a multiplet that the number of modes asked for has cut.
+
+    found, listed : ascending; `listed` are the first of `found`.
+    """
+    count = len(listed)
+    if count == len(found) or found[count] >= edge:
+        return edge
+    if below is not None:
+        return below
+    apart = np.diff(found[: count + 1]) > _GAP * np.abs(found[1 : count + 1])
+    whole = np.flatnonzero(apart)  # gaps between multiplets
+    if not len(whole):
+        return float(found[0] * (1 - _GAP))
+    return float((found[whole[-1]] + found[whole[-1] + 1]) / 2)
+
+
 def _above_zero(edge: float, bound) -> float:
     """Move an edge among the zero modes above them: rounding decides on their signs."""
     least = 100 * ZERO * bound.estimate
     return least if abs(edge) < least else edge
-
-
-def _complete(operator, pairs, edge, solve, seed):
-    """Compare with the inertia below `edge`; find what is missing with fresh start blocks."""
-    count, seconds = count_below(operator, edge)
-    expected = count - (operator.nullity if edge > 0 else 0)
-    rounds = 1
-    while True:
-        below = pairs.values < edge
-        found = int(below.sum())
-        if found == expected:
-            return pairs, seconds, rounds
-        if found > expected:
-            raise SolverError(
-                f"{found} modes found below {edge:.6g} but the inertia counts {expected}: "
-                "the solver returned a spurious mode; please report this"
-            )
-        if rounds > _MAX_ROUNDS:
-            raise SolverError(
-                f"{expected - found} modes below {edge:.6g} stay missing after {rounds} rounds"
-            )
-        log.info("round %d: %d of %d modes below the edge", rounds, found, expected)
-        locked = np.asfortranarray(pairs.vectors[:, below])
-        more = solve(Target(count=expected - found, extra=0), locked, seed + 1000 * rounds)
-        merged = rayleigh_ritz(operator, np.column_stack([locked, more.vectors]))
-        merged.info = pairs.info
-        pairs = merged
-        rounds += 1

@@ -6,51 +6,42 @@ is placed with a kernel-polynomial count, the basis is kept orthogonal by one fu
 two Cholesky QR per block, and the answer is a Rayleigh-Ritz projection of A itself with
 explicitly computed residuals.
 
+The basis grows without restarts if memory allows, else with thick restarts.
 Method: Zhou, Saad, Tiago and Chelikowsky, J. Comput. Phys. 219, 172 (2006), in a block
-Lanczos form without restarts.
+Lanczos form.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg as sl
-from scipy.linalg.blas import dgemm
 
-from glassmodes.errors import SolverError
-from glassmodes.spectra.basis import BlockBasis
+from glassmodes.errors import ResourceError, SolverError
+from glassmodes.spectra.basis_plan import BasisPlan, plan_basis
+from glassmodes.spectra.block_lanczos import WIDTH, BlockLanczos
 from glassmodes.spectra.chebyshev import ChebyshevFilter, SpectralBound, spectral_bound
 from glassmodes.spectra.eigenvalue_counts import kernel_polynomial_count
 from glassmodes.spectra.operators import BlockOperator
+from glassmodes.spectra.rayleigh_ritz import EigenPairs, rayleigh_ritz
 
 log = logging.getLogger(__name__)
 
-WIDTH = 8  # one AVX-512 register a row
 _CUT_RATIO = 1.7  # eigenvalues below the cut per wanted one
+_KNOWN_RATIO = 1.3  # the same per mode that is known: only the count's error matters
 _DEGREE_FACTOR = 3.2  # filter degree over sqrt(bound / cut)
 _FIRST_LOOK = 2.0  # basis size per wanted mode at the first convergence test
 _LOOK_EVERY = 2  # blocks between tests
+_PATIENCE = 3.5  # basis columns per wanted mode after which the cut must be too low
+_LEAST_SPARE = 4  # blocks beside the wanted modes: half of them survive a restart
+_MAX_RESTARTS = 100
 _RECUT = 1.6
 _MAX_RECUTS = 6
 ZERO = 1e-11
 """|eigenvalue| / largest below which a mode is a zero mode."""
-
-
-@dataclass
-class EigenPairs:
-    """Eigenpairs in ascending order.
-
-    values : (k,); vectors : (n_local, k) orthonormal; residuals : (k,) absolute ||A v - x v||;
-    info : parameters, products, times, memory of the solve.
-    """
-
-    values: np.ndarray
-    vectors: np.ndarray
-    residuals: np.ndarray
-    info: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,6 +81,7 @@ def filtered_lanczos(
     bound: SpectralBound | None = None,
     tolerance: float = 1e-8,
     seed: int = 0,
+    memory_limit: int | None = None,
 ) -> EigenPairs:
     """Find the lowest eigenpairs of `operator` outside its null space and the `locked` vectors.
 
@@ -107,15 +99,20 @@ def filtered_lanczos(
         Residual ||A v - x v|| / |x| to reach (see `residual_target` for the floor).
     seed
         Of the random start block.
+    memory_limit
+        Bytes that this rank may take for vectors; by default what the machine has left.
 
     Raises
     ------
     SolverError
         If the residuals do not converge.
+    ResourceError
+        If the vectors do not fit.
 
     Notes
     -----
-    Collective.  About 2.3 basis vectors a mode; products grow as sqrt(bound / cut).
+    Collective.  About 2.4 basis vectors a mode, or as few as one and 48 with restarts, and one
+    more for the answer; products grow as sqrt(bound / cut).
     """
     clock = time.perf_counter()
     products = operator.products
@@ -124,9 +121,9 @@ def filtered_lanczos(
     space = operator.n - operator.nullity - known
     cut, expected = _place_cut(operator, target, bound, known)
     for attempt in range(_MAX_RECUTS):
-        capacity = min(space, 6 * int(expected) + 40 * WIDTH) // WIDTH * WIDTH
-        run = _Run(operator, target, locked, bound, cut, tolerance, seed + attempt, capacity)
-        pairs = run.solve()
+        largest = min(space, int(_PATIENCE * expected) + 10 * WIDTH)
+        plan = plan_basis(operator, int(np.ceil(min(expected, space))), largest, memory_limit)
+        pairs = _Run(operator, target, locked, bound, cut, tolerance, seed + attempt, plan).solve()
         if pairs is not None:
             pairs.info |= {
                 "method": "filtered_lanczos",
@@ -154,11 +151,11 @@ def _place_cut(
     """
     products = max(60, int(80 * (operator.n / 24000) ** (1 / 3)))
     counter = kernel_polynomial_count(operator, bound, products, WIDTH)
-    margin = operator.site_size + WIDTH
+    margin = operator.site_size + WIDTH + _KNOWN_RATIO * known
     if target.count is not None:
         expected = float(target.count + target.extra)
-        return counter.edge(_CUT_RATIO * (known + expected) + margin), expected
-    expected = max(counter.below(target.below), 0.0) + target.extra
+        return counter.edge(_CUT_RATIO * expected + margin), expected
+    expected = max(counter.below(target.below) - known, 0.0) + target.extra
     edge = counter.edge(_CUT_RATIO * expected + margin)
     return min(max(edge, 1.3 * target.below), 0.9 * bound.upper), expected
 
@@ -166,96 +163,92 @@ def _place_cut(
 class _Run:
     """One filtered Lanczos run at a fixed cut."""
 
-    def __init__(self, operator, target, locked, bound, cut, tolerance, seed, capacity) -> None:
+    def __init__(self, operator, target, locked, bound, cut, tolerance, seed,
+                 plan: BasisPlan) -> None:  # fmt: skip
         self.operator, self.target, self.bound = operator, target, bound
-        self.tolerance, self.cut = tolerance, cut
+        self.tolerance, self.cut, self.plan = tolerance, cut, plan
         spread = (bound.upper - bound.lower) / max(cut - bound.lower, 1e-12 * bound.upper)
         self.degree = 2 * max(2, round(_DEGREE_FACTOR * np.sqrt(spread) / 2))
         self.filter = ChebyshevFilter(operator, cut, bound.upper, self.degree, WIDTH)
-        held = operator.null_space
-        if locked is not None:
-            held = np.column_stack([held, locked])
-        self.capacity = capacity
+        held = [operator.null_space] + ([] if locked is None else [locked])
         self._lifted = self._needed = 0
-        self.basis = BlockBasis(operator, held, self.capacity + WIDTH, seed)
-        self.seconds = {"filter": 0.0, "orthogonalise": 0.0, "project": 0.0, "verify": 0.0}
+        self.lanczos = BlockLanczos(operator, self.filter, held, plan.columns, seed)
+        self.seconds = {"project": 0.0, "verify": 0.0}
 
     def solve(self) -> EigenPairs | None:
         """Return the verified pairs, or None if the cut holds too few modes."""
-        operator, basis = self.operator, self.basis
-        basis.append(basis.random_start(WIDTH))
-        blocks: list[np.ndarray] = []  # diagonal blocks of the projected filter
-        links: list[np.ndarray] = []  # sub-diagonal blocks
-        image = np.empty((operator.n_local, WIDTH), order="F")
+        lanczos = self.lanczos
         look = self._first_look()
         while True:
-            last = basis.columns
+            lanczos.step()
+            if lanczos.columns < look and not lanczos.full:
+                continue
             clock = time.perf_counter()
-            current = basis.krylov(last - WIDTH)
-            self.filter.apply(current, image)
-            clock = self._spend("filter", clock)
-            if links:
-                older = basis.krylov(last - 2 * WIDTH, last - WIDTH)
-                image = dgemm(-1.0, older, links[-1], 1.0, image, trans_b=1, overwrite_c=1)
-            diagonal = operator.reduce(dgemm(1.0, current, image, trans_a=1))
-            blocks.append((diagonal + diagonal.T) / 2)
-            image = dgemm(-1.0, current, blocks[-1], 1.0, image, overwrite_c=1)
-            image = basis.orthogonalise(image)
-            scale = np.abs(blocks[-1]).max()
-            following, link = basis.orthonormalise(image, scale)
-            clock = self._spend("orthogonalise", clock)
-            full = last + WIDTH > self.capacity
-            if last >= look or full:
-                verdict = self._converged(blocks, links, link)
-                self._spend("project", clock)
-                if verdict is not None:
-                    pairs = self._verify(*verdict, following, link)
-                    if pairs is not None:
-                        return pairs
-                elif self._hopeless(last):
-                    return None
-                if full:
-                    return None
-                look = last + _LOOK_EVERY * WIDTH
-            basis.append(following)
-            links.append(link)
+            verdict = self._converged()
+            self._spend("project", clock)
+            if verdict is not None:
+                pairs = self._verify(*verdict)
+                if pairs is not None:
+                    return pairs
+            elif self._hopeless():
+                return None
+            if lanczos.full and not self._restart():
+                return None
+            look = lanczos.columns + max(_LOOK_EVERY * WIDTH, lanczos.columns // 20)
 
     def _first_look(self) -> int:
         count = self.target.count
         return int(_FIRST_LOOK * count) if count is not None else 4 * WIDTH
 
-    def _spend(self, part: str, since: float) -> float:
-        now = time.perf_counter()
-        self.seconds[part] += now - since
-        return now
+    def _restart(self) -> bool:
+        """Make room by a thick restart; False if the basis holds too little beside the modes."""
+        size = self.lanczos.columns
+        spare = size - self._needed
+        if spare < _LEAST_SPARE * WIDTH or self.lanczos.restarts == _MAX_RESTARTS:
+            if self.plan.limited:
+                raise ResourceError(
+                    f"{self._needed} modes do not converge with the {size} vectors of "
+                    f"{self.operator.n} rows that fit in memory: take more ranks on more nodes, "
+                    "or ask for fewer modes"
+                )
+            return False
+        self.lanczos.restart(*self._highest(self._needed + spare // 2))
+        return True
 
-    def _hopeless(self, columns: int) -> bool:
+    def _spend(self, part: str, since: float) -> None:
+        self.seconds[part] += time.perf_counter() - since
+
+    def _hopeless(self) -> bool:
         """Tell whether the basis outgrew the modes that the cut can give."""
-        return self._lifted < self._needed and columns > 3.5 * self._needed + 8 * WIDTH
+        patience = 3 * _PATIENCE if self.lanczos.restarts else _PATIENCE  # restarts forget
+        taken = self.lanczos.taken
+        return self._lifted < self._needed and taken > patience * self._needed + 8 * WIDTH
 
-    def _converged(self, blocks, links, link) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return (theta, weights) of the needed Ritz pairs if all estimates are met, else None."""
-        size = len(blocks) * WIDTH
-        projected = np.zeros((size, size))
-        for p, block in enumerate(blocks):
-            a = p * WIDTH
-            projected[a : a + WIDTH, a : a + WIDTH] = block
-        for p, block in enumerate(links):
-            a = p * WIDTH
-            projected[a + WIDTH : a + 2 * WIDTH, a : a + WIDTH] = block
-        if self.target.count is not None:
-            wanted = min(self.target.needed(np.zeros(0)), size)
-        else:
-            theta = sl.eigvalsh(projected, lower=True, check_finite=False)[::-1]
-            theta = theta[theta > 1.0]
-            wanted = min(self.target.needed(self.filter.eigenvalues(theta)), size)
+    def _highest(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the `count` largest Ritz values of the filter and their weights, descending."""
+        projected = self.lanczos.projected()
+        size = len(projected)
         theta, weights = sl.eigh(
             projected, lower=True, check_finite=False, driver="evr",
-            subset_by_index=[size - wanted, size - 1],
+            subset_by_index=[size - count, size - 1],
         )  # fmt: skip
-        theta, weights = theta[::-1], weights[:, ::-1]
+        return self.operator.agree(theta[::-1], weights[:, ::-1])
+
+    def _converged(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return (theta, weights) of the needed Ritz pairs if all estimates are met, else None."""
+        if self.target.count is not None:
+            wanted = self.target.needed(np.zeros(0))
+        else:
+            projected = self.lanczos.projected()
+            theta = sl.eigvalsh(projected, lower=True, check_finite=False)[::-1]
+            theta = theta[theta > 1.0]
+            wanted = self.target.needed(self.filter.eigenvalues(theta))
+            (agreed,) = self.operator.agree(np.array([wanted]))
+            wanted = int(agreed[0])
+        wanted = min(wanted, self.lanczos.columns)
+        theta, weights = self._highest(wanted)
         self._lifted, self._needed = int(np.sum(theta > 1.0)), wanted
-        residual = np.linalg.norm(link @ weights[-WIDTH:], axis=0)
+        residual = self.lanczos.residuals(weights)
         values = self.filter.eigenvalues(theta)
         # Two readings of the filtered residual: along the filter's slope, and the part that
         # lies above the cut, where the filter is of order one.
@@ -266,16 +259,13 @@ class _Run:
         done = self._lifted >= wanted and bool(
             np.all(estimate < residual_target(values, self.bound, self.tolerance))
         )
-        done = self.operator.comm.bcast(done) if self.operator.comm.size > 1 else done
-        return (theta, weights) if done else None
+        return (theta, weights) if self.operator.agree(np.array(done))[0] else None
 
-    def _verify(self, theta, weights, following, link) -> EigenPairs | None:
+    def _verify(self, theta, weights) -> EigenPairs | None:
         """Project A on the converged vectors; return them if the true residuals agree."""
         clock = time.perf_counter()
         operator = self.operator
-        x = dgemm(1.0, self.basis.krylov(), np.asfortranarray(weights))
-        # One more filter step, for free: theta x = F x needs the next block too.
-        x = dgemm(1.0, following, (link @ weights[-WIDTH:]) / theta, 1.0, x, overwrite_c=1)
+        x = self.lanczos.ritz_vectors(weights, theta)
         pairs = rayleigh_ritz(operator, x)
         self._spend("verify", clock)
         needed = max(len(theta) - self.target.extra, 1)
@@ -287,26 +277,13 @@ class _Run:
             return None
         pairs.values, pairs.residuals = pairs.values[:keep], pairs.residuals[:keep]
         pairs.vectors = pairs.vectors[:, :keep]
+        columns = self.plan.columns if self.lanczos.restarts else self.lanczos.columns
         pairs.info = {
             "degree": self.degree,
             "block_width": WIDTH,
-            "basis_columns": self.basis.columns,
-            "memory_bytes": self.basis.memory + operator.memory + 2 * x.nbytes,
-            "seconds_by_part": dict(self.seconds),
+            "basis_columns": columns,
+            "restarts": self.lanczos.restarts,
+            "memory_bytes": self.plan.bytes(columns) + operator.memory,
+            "seconds_by_part": self.lanczos.seconds | self.seconds,
         }
         return pairs
-
-
-def rayleigh_ritz(operator: BlockOperator, x: np.ndarray) -> EigenPairs:
-    """Diagonalise A in the span of the independent columns of `x` (n_local, k).  Collective."""
-    for _ in range(2):
-        factor = sl.cholesky(operator.inner(x, x), check_finite=False)
-        x = sl.blas.dtrsm(1.0, factor, np.asfortranarray(x), side=1)
-    image = operator.apply(x)
-    small = operator.inner(x, image)
-    values, rotation = np.linalg.eigh((small + small.T) / 2)
-    x = dgemm(1.0, x, rotation)
-    image = dgemm(1.0, image, rotation)
-    image -= x * values
-    squares = operator.reduce(np.einsum("rk,rk->k", image, image))
-    return EigenPairs(values, x, np.sqrt(squares))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from glassmodes.parallel import split_range
@@ -41,11 +43,18 @@ class Halo:
             if cuts[r + 1] > cuts[r]
         ]
         self._send = [(r, ids - self.first) for r, ids in enumerate(requested) if len(ids)]
+        self._buffers: tuple[tuple, list[np.ndarray]] | None = None
 
     @property
     def sites(self) -> np.ndarray:
         """Global numbers of the owned sites and of the ghosts, (n_total,)."""
         return np.concatenate([np.arange(self.first, self.last), self.ghosts])
+
+    @property
+    def shared(self) -> np.ndarray:
+        """Local numbers of the owned sites that are ghosts of other ranks, ascending."""
+        sent = [ids for _, ids in self._send]
+        return np.unique(np.concatenate(sent)) if sent else np.zeros(0, np.int64)
 
     def local(self, sites: np.ndarray) -> np.ndarray:
         """Return the local numbers of owned or ghost `sites`."""
@@ -58,12 +67,37 @@ class Halo:
 
         Collective; one message a neighbouring rank.
         """
-        if self.comm.size == 1:
-            return
+        self.start(block, rows_per_site)()
+
+    def start(self, block: np.ndarray, rows_per_site: int) -> Callable[[], None]:
+        """Begin a `refresh` and return what ends it.
+
+        In between, the owned rows of `block` may be read but not written, the ghost rows
+        neither; one exchange at a time.  Collective.
+        """
+        if not self._receive and not self._send:
+            return _nothing
         from mpi4py import MPI
 
         sites = block.reshape(self.n_total, rows_per_site * block.shape[1])
-        packed = [(r, np.ascontiguousarray(sites[ids])) for r, ids in self._send]
+        packed = self._packed(sites.shape[1], sites.dtype)
         requests = [self.comm.Irecv(sites[a:b], source=r) for r, a, b in self._receive]
-        requests += [self.comm.Isend(data, dest=r) for r, data in packed]
-        MPI.Request.Waitall(requests)
+        for (r, ids), data in zip(self._send, packed, strict=True):
+            np.take(sites, ids, axis=0, out=data)
+            requests.append(self.comm.Isend(data, dest=r))
+
+        def finish() -> None:
+            MPI.Request.Waitall(requests)
+
+        return finish
+
+    def _packed(self, numbers: int, dtype: np.dtype) -> list[np.ndarray]:
+        """Return one send buffer a neighbour, (sites, numbers); kept for the next exchange."""
+        if self._buffers is None or self._buffers[0] != (numbers, dtype):
+            parts = [np.empty((len(ids), numbers), dtype) for _, ids in self._send]
+            self._buffers = (numbers, dtype), parts
+        return self._buffers[1]
+
+
+def _nothing() -> None:
+    """End an exchange that had nothing to do."""

@@ -7,6 +7,7 @@ vectors, and nothing of glasses.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import numpy as np
 import scipy.sparse as sp
@@ -48,6 +49,7 @@ class BlockOperator(ABC):
         self._null_space = np.zeros((self.n_local, 0), order="F")
         self._null_rows = np.zeros(self.n_local, bool)
         self._marked = 0
+        self.bounds: dict = {}  # of `spectral_bound`, by its arguments
 
     @property
     def null_space(self) -> np.ndarray:
@@ -63,6 +65,7 @@ class BlockOperator(ABC):
             factor = np.linalg.cholesky(gram)
             vectors = np.asfortranarray(np.linalg.solve(factor, vectors.T).T)
         self._null_space = vectors
+        self.bounds.clear()
 
     @property
     def null_rows(self) -> np.ndarray:
@@ -74,6 +77,7 @@ class BlockOperator(ABC):
         if marks.shape != (self.n_local,):
             raise InputError(f"null rows have shape {marks.shape}, expected ({self.n_local},)")
         self._null_rows = marks
+        self.bounds.clear()
         self._marked = int(self.reduce(np.array(marks.sum())))
 
     @property
@@ -113,24 +117,49 @@ class BlockOperator(ABC):
 
         gram : (3, width) or None, set to this rank's x.x, x.y and y.y of each column.
         """
-        self.halo.refresh(x, self.site_size)
-        self._product.accumulate(x, y, alpha, shift, gram)
+        finish = self.halo.start(x, self.site_size)
+        self._product.interior(x, y, alpha, shift, gram)
+        finish()
+        self._product.rim(x, y, alpha, gram)
         self.products += x.shape[1]
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Return A x for x of shape (n_local, k) or (n_local,).  Collective."""
-        vectors = x.reshape(self.n_local, -1)
+        vectors = x if x.ndim == 2 else x[:, None]
         result = np.empty_like(vectors, order="F")
-        step = padded_width(vectors.shape[1])
-        source, target = self.work_block(step), self.work_block(step)
-        for first in range(0, vectors.shape[1], step):
-            part = vectors[:, first : first + step]
-            source[: self.n_local, : part.shape[1]] = part
-            source[:, part.shape[1] :] = 0.0
+        for part, image in self.images(vectors):
+            result[:, part] = image
+        return result.reshape(x.shape)
+
+    def images(self, x: np.ndarray, width: int | None = None) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield (columns, A x[:, columns]) for `width` columns of `x` (n_local, k) at a time.
+
+        The image, row-major, may be changed; the next one takes its place.  Collective.
+        """
+        count = x.shape[1]
+        width = width or padded_width(count)
+        source, target = self.work_block(width), self.work_block(width)
+        for first in range(0, count, width):
+            part = slice(first, min(first + width, count))
+            used = part.stop - first
+            source[: self.n_local, :used] = x[:, part]
+            source[:, used:] = 0.0
             target[: self.n_local] = 0.0
             self.accumulate(source, target, 1.0, 0.0)
-            result[:, first : first + part.shape[1]] = target[: self.n_local, : part.shape[1]]
-        return result.reshape(x.shape)
+            yield part, target[: self.n_local, :used]
+
+    def agree(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return the arrays of rank 0 on every rank.
+
+        For small eigenproblems that all ranks solve alike: processors may differ in the signs
+        of vectors and in the last bit.  Collective.
+        """
+        if self.comm.size == 1:
+            return arrays
+        shared = tuple(np.ascontiguousarray(array) for array in arrays)
+        for array in shared:
+            self.comm.Bcast(array, root=0)
+        return shared
 
     def random_block(self, width: int, seed: int, stream: int = 0) -> np.ndarray:
         """Return uniform numbers in [-1, 1), (n_local, width), the same on any number of ranks.
@@ -221,8 +250,13 @@ class EdgeOperator(BlockOperator):
         halo = Halo(comm, n_sites, j)
         if weights is not None:
             weights = np.asarray(weights, np.float64)[halo.sites]
-        parts = (np.asarray(values)[touch] for values in (u, sign, t))
-        return cls(halo, halo.local(i), halo.local(j), *parts, weights)
+        u, sign, t = (np.asarray(values)[touch] for values in (u, sign, t))
+        return cls(halo, halo.local(i), halo.local(j), u, sign, t, weights)
+
+    def mean_neighbours(self) -> float:
+        """Return the mean number of edges that meet at a site.  Collective."""
+        ends = np.array(self._product.ends, float)
+        return float(self.reduce(ends)) / max(self.halo.n_sites, 1)
 
     def local_rows(self) -> sp.csr_matrix:
         return _global_columns(self._product.to_csr(), self.halo, self.site_size)
