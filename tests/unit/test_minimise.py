@@ -211,6 +211,21 @@ def test_out_of_reach_tolerances_are_refused_with_evidence():
         minimise(sample, fire_steps=30)
 
 
+def test_fire_alone_reaches_the_same_minimum_with_more_force_evaluations():
+    sample, potential = random_start("ipl_3d", seed=3)
+    motion = PairDynamics(sample, potential)
+    sample.positions, _ = motion.fire(sample.positions, 1e-2, 20_000)
+    by_newton, effort = minimise(sample)
+    by_fire, plain = minimise(sample, method="fire")
+    assert plain.force_ratio <= 1e-10
+    assert plain.newton_steps == plain.hessian_products == 0
+    assert plain.force_evaluations > 1.5 * effort.force_evaluations
+    apart = minimum_image(by_newton.positions - by_fire.positions, sample.box)
+    assert np.abs(apart - apart.mean(axis=0)).max() < 1e-7
+    with pytest.raises(InputError, match="unknown method"):
+        minimise(sample, method="lbfgs")
+
+
 def test_samples_that_do_not_fit_are_refused():
     sample, potential = random_start("ipl_2d")
     with pytest.raises(InputError, match="twice the cutoff"):

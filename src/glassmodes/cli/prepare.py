@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from glassmodes.cli.inputs import add_output_option
 from glassmodes.cli.outputs import check_output
@@ -31,6 +32,10 @@ history of the protocol, then the nearest minimum of the energy.
 instantaneous_quench goes straight from the liquid to the minimum, slow_cooling cools it at a
 constant rate first, random_start leaves the liquid out. Temperatures are in units of energy/k_B,
 times in those of the model. Dimension, density and composition come with the model.
+
+Under mpiexec one glass is spread over all ranks, from its first random number to the file: for
+samples of 10^5 particles and more. The start then follows from the seed on any number of ranks, the
+minimum also depends on their number.
 
 JSON keys: output, the evidence of the preparation (drift of the energy before the quench, energy
 and pressure of the inherent structure, largest remaining force, crystal order, effort) and what
@@ -95,32 +100,32 @@ def add_parser(subparsers) -> None:
 
 
 def run(args, comm) -> dict:
-    """Prepare one sample.  Collective; rank 0 does the work."""
+    """Prepare one sample.  Collective."""
     check_output(comm, args.output, (".h5", ".hdf5"))
-    return on_root(comm, lambda: _prepare(args))
-
-
-def _prepare(args) -> dict:
-    from glassmodes.cli.description import describe_sample
+    from glassmodes.cli.description import describe_domain
+    from glassmodes.domain import Domain
     from glassmodes.models import PairPotential, resolve
-    from glassmodes.preparation import prepare_sample
+    from glassmodes.preparation import prepare_domain, prepare_sample
 
-    model = resolve(args.model)
+    model = on_root(comm, lambda: resolve(args.model))
     if not isinstance(model, PairPotential):
         raise InputError(f"the model {args.model} is no pair potential: it cannot be prepared")
-    sample = prepare_sample(
-        model,
-        args.particles,
-        _protocol(args, type(model).__name__),
-        args.seed,
-        dimension=args.dimension,
-        density=args.density,
-        force_tolerance=args.force_tolerance,
-        progress=log.info,
-    )
-    sample.write(args.output)
-    evidence = sample.provenance["evidence"]
-    return {"output": args.output, **evidence, **describe_sample(sample)}
+    request = (model, args.particles, _protocol(args, type(model).__name__), args.seed)
+    options: dict[str, Any] = {
+        "dimension": args.dimension,
+        "density": args.density,
+        "force_tolerance": args.force_tolerance,
+        "progress": log.info,
+    }
+    if comm.size > 1:
+        domain = prepare_domain(comm, *request, **options)
+        domain.write(args.output)
+    else:
+        sample = prepare_sample(*request, **options)
+        sample.write(args.output)
+        domain = Domain.of(comm, sample)
+    evidence = domain.sample.provenance["evidence"]
+    return {"output": args.output, **evidence, **describe_domain(domain)}
 
 
 def _protocol(args, model_class: str) -> dict:

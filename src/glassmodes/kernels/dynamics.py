@@ -37,10 +37,14 @@ if TYPE_CHECKING:
 CHAIN_LENGTH = 3
 TRACE_COLUMNS = ("potential", "kinetic", "conserved", "temperature")
 
-_SKIN = 0.16  # of the longest cutoff; the optimum of a liquid, flat
+SKIN = 0.16
+"""Extra reach of neighbour lists over the longest cutoff: the optimum of a liquid, flat."""
+
+LONGEST_MOVE = 0.1
+"""Longest move of one FIRE step over the mean distance between particles."""
+
 _CHUNK = 1_000_000  # particle steps between two returns to Python
 _FIRST_CHUNK = 50  # FIRE steps
-_LONGEST_MOVE = 0.1  # of the mean distance between particles, of one FIRE step
 
 
 class _System(ctypes.Structure):
@@ -105,6 +109,8 @@ class PairDynamics:
     potential : PairPotential
     skin : float, optional
         Extra reach of the neighbour lists; affects the speed only.
+    tables, cutoff : optional
+        Of a whole sample of which this one is a part; found here if left out.
 
     Raises
     ------
@@ -112,7 +118,15 @@ class PairDynamics:
         If the sample does not fit the potential, or a box edge is below twice the cutoff.
     """
 
-    def __init__(self, sample: Sample, potential: PairPotential, skin: float | None = None) -> None:
+    def __init__(
+        self,
+        sample: Sample,
+        potential: PairPotential,
+        skin: float | None = None,
+        *,
+        tables: PairTables | None = None,
+        cutoff: float | None = None,
+    ) -> None:
         sample.validate()
         potential.check(sample)
         self.potential = potential
@@ -123,17 +137,12 @@ class PairDynamics:
         if sample.diameters is not None and potential.lengths is None:
             self.diameters = np.ascontiguousarray(sample.diameters, np.float64)
         self.n, self.d = sample.positions.shape
-        self.cutoff = potential.interaction_range(sample)
-        if self.box.min() < 2 * self.cutoff:
-            raise InputError(
-                f"the shortest box edge is {self.box.min():.6g}, less than twice the cutoff "
-                f"{self.cutoff:.6g}: a larger sample is needed"
-            )
-        self.skin = _SKIN * self.cutoff if skin is None else float(skin)
+        self.cutoff = potential.interaction_range(sample) if cutoff is None else cutoff
+        refuse_small_box(self.box, self.cutoff)
+        self.skin = SKIN * self.cutoff if skin is None else float(skin)
         self._library = load() if self.d in COMPILED_DIMENSIONS else None
-        self.tables = PairTables.from_potential(potential)
-        if self._library is not None:
-            self._system = self._as_structure()
+        self.tables = PairTables.from_potential(potential) if tables is None else tables
+        self.system = self._as_structure() if self._library is not None else None
 
     @property
     def degrees_of_freedom(self) -> int:
@@ -154,21 +163,28 @@ class PairDynamics:
             np.empty((self.d, self.d)),
         )
         self._library.gm_pair_forces(
-            ctypes.byref(self._system),
-            _at(x),
-            _at(force),
+            ctypes.byref(self.system),
+            address(x),
+            address(force),
             ctypes.byref(energy),
-            _at(virial),
+            address(virial),
         )
         return energy.value, force, virial
 
-    def tabulated_forces(self, positions: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Return what `forces` returns, from the same tables in numpy: the compiled loop's twin."""
+    def tabulated_forces(
+        self, positions: np.ndarray, owned: int | None = None
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """Return what `forces` returns, from the same tables in numpy: the compiled loop's twin.
+
+        owned : if given, the particles behind the first `owned` are ghosts of other ranks;
+        energy and virial are then this rank's share, half of a pair with a ghost.
+        """
         i, j, vector, cutoff = self._pairs(positions)
         square = np.einsum("pc,pc->p", vector, vector)
         table = self.tables.table_of[self.species[i], self.species[j]]
         energy, slope = self.tables.evaluate(table, square / cutoff**2)
-        return self._assembled(i, j, energy, -2.0 * slope / cutoff**2, vector)
+        share = None if owned is None else 0.5 * (i < owned) + 0.5 * (j < owned)
+        return self._assembled(i, j, energy, -2.0 * slope / cutoff**2, vector, share)
 
     def exact_forces(self, positions: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return what `forces` returns, from the potential's own formulas."""
@@ -292,7 +308,7 @@ class PairDynamics:
         x = self._checked(positions).copy()
         v = np.zeros_like(x)
         state: np.ndarray | None = None
-        longest_move = _LONGEST_MOVE * float((self.box.prod() / self.n) ** (1 / self.d))
+        longest_move = LONGEST_MOVE * float((self.box.prod() / self.n) ** (1 / self.d))
         done, chunk, evaluations = 0, _FIRST_CHUNK, 0
         bound = np.inf
         while True:
@@ -321,12 +337,12 @@ class PairDynamics:
             return
         counts = np.zeros(2, np.int64)
         self._library.gm_molecular_dynamics(
-            *(ctypes.byref(self._system), _at(self.masses), *map(_at, arrays)),
+            *(ctypes.byref(self.system), address(self.masses), *map(address, arrays)),
             *(
                 ctypes.c_int64(steps),
                 *map(ctypes.c_double, (dt, *ramp, thermostat_time)),
             ),
-            *(_at(result.thermostat), ctypes.c_int64(every), _at(trace), _at(counts)),
+            *(address(result.thermostat), ctypes.c_int64(every), address(trace), address(counts)),
         )
         result.evaluations += int(counts[0])
         result.list_builds += int(counts[1])
@@ -345,9 +361,9 @@ class PairDynamics:
             )
         counts = np.zeros(2, np.int64)
         outcome = self._library.gm_fire(
-            *(ctypes.byref(self._system), _at(x), _at(v), ctypes.c_int64(steps)),
+            *(ctypes.byref(self.system), address(x), address(v), ctypes.c_int64(steps)),
             *map(ctypes.c_double, (tolerance, dt_max, longest_move)),
-            *(_at(state), _at(counts)),
+            *(address(state), address(counts)),
         )
         return outcome == 0 and bool(state[3] <= tolerance), int(counts[0])
 
@@ -371,13 +387,17 @@ class PairDynamics:
         species = self.species[i], self.species[j]
         return self.potential.derivatives(r, *species, *self._diameters(i, j), order=order)
 
-    def _assembled(self, i, j, energy, pull, vector) -> tuple[float, np.ndarray, np.ndarray]:
+    def _assembled(
+        self, i, j, energy, pull, vector, share=None
+    ) -> tuple[float, np.ndarray, np.ndarray]:
         """Sum pair energies and the forces pull * (x_i - x_j) on i."""
         pair_force = pull[:, None] * vector
         force = np.zeros((self.n, self.d))
         for c in range(self.d):
             force[:, c] = np.bincount(i, pair_force[:, c], self.n)
             force[:, c] -= np.bincount(j, pair_force[:, c], self.n)
+        if share is not None:
+            energy, pair_force = share * energy, share[:, None] * pair_force
         return float(energy.sum()), force, pair_force.T @ vector
 
     def _checked(self, array: np.ndarray) -> np.ndarray:
@@ -400,9 +420,18 @@ class PairDynamics:
                 tables.bits,
                 self.n,
             ),
-            *(_at(self.box), _at(self.species), _at(self.diameters)),
-            *(tables.non_additivity or 0.0, _at(tables.cutoffs), _at(tables.table_of)),
-            *(_at(self._rows), self.cutoff, self.skin),
+            *(address(self.box), address(self.species), address(self.diameters)),
+            *(tables.non_additivity or 0.0, address(tables.cutoffs), address(tables.table_of)),
+            *(address(self._rows), self.cutoff, self.skin),
+        )
+
+
+def refuse_small_box(box: np.ndarray, cutoff: float) -> None:
+    """Raise `InputError` where a pair could meet through two images."""
+    if box.min() < 2 * cutoff:
+        raise InputError(
+            f"the shortest box edge is {box.min():.6g}, less than twice the cutoff "
+            f"{cutoff:.6g}: a larger sample is needed"
         )
 
 
@@ -429,5 +458,6 @@ def _aligned_copy(array: np.ndarray) -> np.ndarray:
     return copy
 
 
-def _at(array: np.ndarray | None) -> ctypes.c_void_p | None:
+def address(array: np.ndarray | None) -> ctypes.c_void_p | None:
+    """Return the place of an array in memory for the compiled loops; None stays None."""
     return None if array is None else ctypes.c_void_p(array.ctypes.data)

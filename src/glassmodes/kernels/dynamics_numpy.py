@@ -12,10 +12,11 @@ import numpy as np
 Forces = Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]
 """Positions (N, d) -> energy, forces (N, d), virial (d, d)."""
 
-_GROW, _SHRINK, _ALPHA, _ALPHA_SHRINK, _DELAY = 1.1, 0.5, 0.25, 0.99, 20
+GROW, SHRINK, ALPHA, ALPHA_SHRINK, DELAY = 1.1, 0.5, 0.25, 0.99, 20
+"""Constants of FIRE 2.0."""
 
 
-class _Chain:
+class NoseHooverChain:
     """Nose-Hoover chain on the state array: positions eta, then velocities w."""
 
     def __init__(self, state: np.ndarray, time: float, freedom: int) -> None:
@@ -39,6 +40,7 @@ class _Chain:
         self.w[k] = (self.w[k] * drag + 0.25 * dt * push) * drag
 
     def advance(self, twice_kinetic: float, temperature: float, dt: float) -> float:
+        """Move on by dt at fixed positions; return the factor for all velocities."""
         for k in reversed(range(len(self.w))):
             self._kick(k, twice_kinetic, temperature, dt)
         factor = float(np.exp(-0.5 * dt * self.w[0]))
@@ -48,6 +50,7 @@ class _Chain:
         return factor
 
     def energy(self, temperature: float) -> float:
+        """Return what the chain adds to the conserved quantity."""
         inertia = [self._inertia(k, temperature) for k in range(len(self.w))]
         kinetic = 0.5 * float(np.dot(inertia, self.w**2))
         return kinetic + temperature * (self.freedom * self.eta[0] + self.eta[1:].sum())
@@ -71,7 +74,7 @@ def molecular_dynamics(
 
     x, v : (N, d) and chain_state : (6,) are advanced; trace : (steps // every, 4) is filled.
     """
-    chain = _Chain(chain_state, thermostat_time, x.shape[1] * (len(x) - 1))
+    chain = NoseHooverChain(chain_state, thermostat_time, x.shape[1] * (len(x) - 1))
     weight = masses[:, None]
     _, f, _ = forces(x)
     twice_kinetic = float((weight * v * v).sum())
@@ -118,12 +121,12 @@ def fire(
             break
         if np.vdot(f, v) > 0:
             downhill += 1
-            if downhill > _DELAY:
-                dt, alpha = min(dt * _GROW, dt_max), alpha * _ALPHA_SHRINK
+            if downhill > DELAY:
+                dt, alpha = min(dt * GROW, dt_max), alpha * ALPHA_SHRINK
         else:
             if downhill >= 0:
-                dt *= _SHRINK
-            downhill, alpha = 0, _ALPHA
+                dt *= SHRINK
+            downhill, alpha = 0, ALPHA
             x -= 0.5 * dt * v
             v[...] = 0.0
         v += dt * f

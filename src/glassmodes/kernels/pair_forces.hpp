@@ -164,7 +164,7 @@ struct System {
     static constexpr int S = D == 3 ? 4 : D;  // doubles a site
 
     const gm_system &given;
-    const int64_t n;
+    const int64_t n, owned;  // sites; those given after the first `owned` are ghosts
     double edge[D];
     Block x, v, f, built;  // built: positions when the list was made
     std::vector<int32_t> species, id;
@@ -175,8 +175,14 @@ struct System {
 
     System(const gm_system &system, const double *positions, const double *velocities,
            const double *masses)
-        : given(system), n(system.n), species(system.species, system.species + system.n),
-          id(system.n), mass(system.n, 1.0), image(D * system.n, 0) {
+        : System(system, system.n, positions, velocities, masses) {}
+
+    // velocities: of the owned sites only; ghosts are moved by the caller.
+    System(const gm_system &system, int64_t owned_sites, const double *positions,
+           const double *velocities, const double *masses)
+        : given(system), n(system.n), owned(owned_sites),
+          species(system.species, system.species + system.n), id(system.n), mass(system.n, 1.0),
+          image(D * system.n, 0) {
         for (int c = 0; c < D; c++) edge[c] = given.box[c];
         for (Block *block : {&x, &v, &f, &built}) block->resize(S * (n + 1));
         if (masses) mass.assign(masses, masses + n);
@@ -185,21 +191,23 @@ struct System {
             id[i] = (int32_t)i;
             for (int c = 0; c < D; c++) {
                 x[S * i + c] = positions[D * i + c];
-                v[S * i + c] = velocities ? velocities[D * i + c] : 0.0;
+                v[S * i + c] = velocities && i < owned ? velocities[D * i + c] : 0.0;
             }
         }
         build_list();
     }
 
-    // Copy an array of sites back in the order it came.
+    bool ghost(int64_t i) const { return id[i] >= owned; }
+
+    // Copy an array of owned sites back in the order it came.
     void give_back(const Block &from, double *to) const {
         for (int64_t i = 0; i < n; i++)
-            for (int c = 0; c < D; c++) to[D * id[i] + c] = from[S * i + c];
+            for (int c = 0; c < D && !ghost(i); c++) to[D * id[i] + c] = from[S * i + c];
     }
 
     void give_back_positions(double *to) const {
         for (int64_t i = 0; i < n; i++)
-            for (int c = 0; c < D; c++)
+            for (int c = 0; c < D && !ghost(i); c++)
                 to[D * id[i] + c] = x[S * i + c] + edge[c] * image[D * i + c];
     }
 
@@ -208,6 +216,13 @@ struct System {
     template <bool MEASURE>
     void compute() {
         if (stale()) build_list();
+        evaluate<MEASURE>();
+    }
+
+    // The same over the list as it is.  Energy and virial are this rank's share: half of a pair
+    // with a ghost.  Forces on ghosts are rubbish.
+    template <bool MEASURE>
+    void evaluate() {
         if (given.table_count > 1)
             compute_from<MEASURE, true>();
         else
@@ -340,8 +355,9 @@ struct System {
     // Turn the candidates within reach of their own cutoff into entries; pad to full lanes.
     int64_t append(int64_t i, int64_t found, const int32_t *near, const double *near_square,
                    int64_t entries) {
+        const bool mine = !ghost(i);
         if (entries + found + kLanes > (int64_t)partner.size()) {
-            const int64_t room = 2 * (entries + found) + 64 * n;
+            const int64_t room = (entries + found) * 3 / 2 + 16 * n;
             partner.resize(room);
             table.resize(room);
             scale.resize(room);
@@ -354,7 +370,7 @@ struct System {
             partner[entries] = j;
             scale[entries] = 1.0 / (r_c * r_c);
             table[entries] = given.table_of[kind] * rows;
-            entries += near_square[k] < within * within;
+            entries += (near_square[k] < within * within) & (mine || !ghost(j));
         }
         for (; entries % kLanes; entries++) {
             partner[entries] = (int32_t)n;
@@ -402,6 +418,10 @@ struct System {
                 if (MANY)
                     for (int l = 0; l < kLanes; l++) row[l] += table[p + l];
                 const v8 t = (v8)(((bits & mantissa) << given.bits) | kOne) - 1.0;
+                v8 share = zero + 1.0;
+                if (MEASURE && owned < n)
+                    for (int l = 0; l < kLanes; l++)
+                        if (inside[l] && (ghost(i) || ghost(partner[p + l]))) share[l] = 0.5;
                 v8 b[8];
                 load_table(given.rows, row, b);
                 v8 slope = b[0] + t * (b[1] + t * (b[2] + t * (b[3] + t * b[4])));
@@ -410,7 +430,7 @@ struct System {
                     value = t * (b[1] * 0.5 + t * (b[2] * (1.0 / 3.0) + value));
                     value = b[5] + b[6] * t * (b[0] + value);
                     value += excess * (slope + 0.5 * b[7] * excess);
-                    energies += inside ? value : zero;
+                    energies += inside ? value * share : zero;
                 }
                 slope += b[7] * excess;
                 const v8 pull = inside ? -2.0 * per_square * slope : zero;
@@ -420,7 +440,7 @@ struct System {
                     force[c] = pull * delta[c];
                     sum[c] += force[c];
                     if (MEASURE)
-                        for (int e = 0; e < D; e++) stress[c][e] += force[c] * delta[e];
+                        for (int e = 0; e < D; e++) stress[c][e] += force[c] * share * delta[e];
                 }
                 subtract_columns(f.get(), &partner[p], force);
             }

@@ -1,5 +1,7 @@
 """Making glasses and spring networks, and the evidence for what they are."""
 
+from glassmodes.preparation.domain_minimise import minimise_domain
+from glassmodes.preparation.domain_prepare import prepare_domain
 from glassmodes.preparation.minimise import MinimisationInfo, minimise
 from glassmodes.preparation.networks import (
     BondDepletedLattice,
@@ -31,7 +33,9 @@ __all__ = [
     "SlowCooling",
     "make_network",
     "minimise",
+    "minimise_domain",
     "network_from",
+    "prepare_domain",
     "prepare_sample",
     "protocol_from",
     "realised",

@@ -127,8 +127,8 @@ def crystal_order(positions: np.ndarray, box: np.ndarray) -> float:
     bonds = minimum_image(x[near] - x[:, None, :], np.asarray(box))
     ends = np.stack([np.repeat(np.arange(n), k), near.ravel()], axis=1)
     ends = np.unique(np.sort(ends, axis=1), axis=0)
-    moments = _moments(bonds.reshape(-1, d), [np.repeat(np.arange(n), k)], n)
-    return float((_correlations(moments, d, *ends.T) > SIMILAR).mean())
+    moments = bond_moments(bonds.reshape(-1, d), [np.repeat(np.arange(n), k)], n)
+    return float((correlations(moments, d, *ends.T) > SIMILAR).mean())
 
 
 def neighbour_correlations(
@@ -148,11 +148,11 @@ def neighbour_correlations(
     Linear: 15 s for 6 x 10^6 pairs in 3D.
     """
     x, edges = np.asarray(positions, np.float64), np.asarray(box, np.float64)
-    moments = _moments(minimum_image(x[j] - x[i], edges), [i, j], len(x))
-    return _correlations(moments, x.shape[1], i, j)
+    moments = bond_moments(minimum_image(x[j] - x[i], edges), [i, j], len(x))
+    return correlations(moments, x.shape[1], i, j)
 
 
-def _correlations(moments: np.ndarray, d: int, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+def correlations(moments: np.ndarray, d: int, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """Return S_ij / sqrt(S_ii S_jj) from moments (N, M) for pairs (P,)."""
     weights = np.array([weight for _, weight in _monomials(d)])
     own = np.sqrt(np.einsum("im,im,m->i", moments, moments, weights))
@@ -165,7 +165,7 @@ def _correlations(moments: np.ndarray, d: int, i: np.ndarray, j: np.ndarray) -> 
     return result
 
 
-def _moments(vector: np.ndarray, ends: list[np.ndarray], n: int) -> np.ndarray:
+def bond_moments(vector: np.ndarray, ends: list[np.ndarray], n: int) -> np.ndarray:
     """Return the sums over the bonds (P, d) of each particle of the monomials of P_6, (n, M)."""
     length = np.sqrt(np.einsum("pc,pc->p", vector, vector))
     axes = np.ascontiguousarray((vector / np.maximum(length, np.finfo(float).tiny)[:, None]).T)

@@ -12,7 +12,7 @@ import numpy as np
 from glassmodes.errors import InputError
 from glassmodes.kernels.dynamics import PairDynamics, Trajectory
 from glassmodes.kernels.neighbours import hilbert_order
-from glassmodes.models.defaults import ModelDefaults
+from glassmodes.models.defaults import ModelDefaults, PowerLawDiameters
 from glassmodes.models.potential import PairPotential
 from glassmodes.preparation import evidence
 from glassmodes.preparation.protocols import InstantaneousQuench, SlowCooling, default_time_step
@@ -43,6 +43,18 @@ def random_sample(
         If the model has no defaults and dimension or density is missing, or if diameters are
         needed and there is no rule for them.
     """
+    box = cubic_box(potential, n, dimension, density)
+    quantiles = diameter_rule(potential)
+    diameters = None if quantiles is None else rng.permutation(quantiles.quantiles(n))
+    species = rng.permutation(species_counted_out(potential, n, np.arange(n)))
+    positions = rng.uniform(0.0, 1.0, (n, len(box))) * box
+    return Sample(positions, box, species, diameters=diameters, model=potential.spec())
+
+
+def cubic_box(
+    potential: PairPotential, n: int, dimension: int | None, density: float | None
+) -> np.ndarray:
+    """Return the edges (d,) of the box of N particles at the model's state point or another."""
     defaults: ModelDefaults | None = potential.defaults
     d = dimension or (defaults.dimension if defaults else None)
     rho = density or (defaults.density if defaults else None)
@@ -53,22 +65,23 @@ def random_sample(
         )
     if n < 2 or not rho > 0 or d not in (2, 3, 4):
         raise InputError(f"cannot prepare {n} particles at density {rho:g} in {d} dimensions")
-    box = np.full(d, (n / rho) ** (1 / d))
-    diameters = None
-    if potential.lengths is None:
-        if defaults is None or defaults.diameters is None:
-            raise InputError("the model needs diameters and its defaults give no rule for them")
-        diameters = rng.permutation(defaults.diameters.quantiles(n))
-    composition = defaults.composition if defaults else (1.0,)
-    species = rng.permutation(_counted_out(composition, n))
-    positions = rng.uniform(0.0, 1.0, (n, d)) * box
-    return Sample(positions, box, species, diameters=diameters, model=potential.spec())
+    return np.full(d, (n / rho) ** (1 / d))
 
 
-def _counted_out(composition: tuple[float, ...], n: int) -> np.ndarray:
-    """Return n labels whose numbers are nearest to the fractions."""
+def diameter_rule(potential: PairPotential) -> PowerLawDiameters | None:
+    """Return the distribution of diameters, None for a model that needs none."""
+    if potential.lengths is not None:
+        return None
+    if potential.defaults is None or potential.defaults.diameters is None:
+        raise InputError("the model needs diameters and its defaults give no rule for them")
+    return potential.defaults.diameters
+
+
+def species_counted_out(potential: PairPotential, n: int, index: np.ndarray) -> np.ndarray:
+    """Return the labels of `index` of n particles, counted out nearest to the composition."""
+    composition = potential.defaults.composition if potential.defaults else (1.0,)
     ends = np.rint(np.cumsum(composition) * n).astype(int)
-    return np.searchsorted(ends, np.arange(n), side="right")
+    return np.searchsorted(ends, index, side="right")
 
 
 def sorted_in_space(sample: Sample) -> Sample:
@@ -113,25 +126,41 @@ def make_liquid(
         ``molecular_dynamics_steps``.
     """
     history = _History(sample, potential, protocol, rng, progress)
-    history.melt()
-    history.equilibrate()
-    if isinstance(protocol, SlowCooling):
-        history.cool()
+    history.pass_through()
     return Liquid(history.positions, history.evidence)
 
 
-class _History:
-    """One run through a protocol."""
+class History:
+    """One run through a protocol.
 
-    def __init__(self, sample, potential, protocol, rng, progress) -> None:
-        self.motion = PairDynamics(sample, potential)
-        self.volume = sample.volume
-        self.positions = sample.positions
-        self.protocol, self.rng = protocol, rng
+    A subclass says how velocities are drawn and how far particles have come; to it `positions`
+    may be anything that its `motion` takes and gives back.
+    """
+
+    def __init__(self, motion, positions, volume: float, protocol, progress) -> None:
+        self.motion = motion
+        self.volume = volume
+        self.positions = positions
+        self.protocol = protocol
         self.tell = progress or (lambda message: None)
         self.thermostat: np.ndarray | None = None
         self.dt = protocol.time_step or default_time_step(protocol.temperature)
         self.evidence: dict[str, Any] = {"time_step": self.dt, "molecular_dynamics_steps": 0}
+
+    def draw_velocities(self, temperature: float) -> np.ndarray:
+        """Return Maxwell's velocities of zero momentum at exactly this temperature."""
+        raise NotImplementedError
+
+    def squared_displacement(self, start) -> float:
+        """Return the mean squared displacement since `start`, in units of a0²."""
+        raise NotImplementedError
+
+    def pass_through(self) -> None:
+        """Melt, equilibrate and, where the protocol says so, cool."""
+        self.melt()
+        self.equilibrate()
+        if isinstance(self.protocol, SlowCooling):
+            self.cool()
 
     def melt(self) -> None:
         self.tell("melting")
@@ -141,7 +170,7 @@ class _History:
         self.positions, _ = self.motion.fire(self.positions, soft, _SEPARATING_STEPS)
         steps = max(1, round(self.protocol.thermostat_time / self.dt))
         for _ in range(_REDRAWS):
-            self.velocities = self.motion.thermal_velocities(temperature, self.rng)
+            self.velocities = self.draw_velocities(temperature)
             self._run(steps, self.dt)
 
     def equilibrate(self) -> None:
@@ -155,9 +184,7 @@ class _History:
         freedom = self.motion.degrees_of_freedom
         self.evidence.update(
             equilibration_drift=evidence.drift(run.trace["potential"][late:]),
-            mean_squared_displacement=evidence.mean_squared_displacement(
-                start, self.positions, self.volume
-            ),
+            mean_squared_displacement=self.squared_displacement(start),
             temperature_mean=2 * float(kinetic.mean()) / freedom if len(kinetic) else float("nan"),
         )
 
@@ -184,3 +211,18 @@ class _History:
         self.thermostat = run.thermostat
         self.evidence["molecular_dynamics_steps"] += steps
         return run
+
+
+class _History(History):
+    """A protocol on one rank."""
+
+    def __init__(self, sample, potential, protocol, rng, progress) -> None:
+        motion = PairDynamics(sample, potential)
+        super().__init__(motion, sample.positions, sample.volume, protocol, progress)
+        self.rng = rng
+
+    def draw_velocities(self, temperature: float) -> np.ndarray:
+        return self.motion.thermal_velocities(temperature, self.rng)
+
+    def squared_displacement(self, start: np.ndarray) -> float:
+        return evidence.mean_squared_displacement(start, self.positions, self.volume)

@@ -8,13 +8,14 @@ goes ten times deeper before the next attempt.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from glassmodes.errors import SampleError
+from glassmodes.errors import InputError, SampleError
 from glassmodes.kernels import dynamics, dynamics_numpy
 from glassmodes.mechanics import forces, hessian
 from glassmodes.mechanics.interactions import PairInteractions, find_interactions
@@ -31,8 +32,12 @@ TOLERANCE = 1e-10
 _SWITCH = 3e-4  # force ratio at which Newton takes over first
 _RETURNS = 6  # times that FIRE may take over again
 _NEWTON_STEPS = 40
-_LONGEST_MOVE = 0.1  # of the mean distance between particles
-_FIRE_STEPS = 200_000
+FIRE_STEPS = 200_000
+"""Largest number of force evaluations of one descent by FIRE."""
+
+METHODS = ("newton", "fire")
+"""How the last digits are won; FIRE alone is for comparison."""
+
 _UNJAMMED = 1e-16  # energy per particle over that of a contact, O'Hern et al. (2003)
 _AT_REST = 1e-24  # energy of a network per site, over stiffness times squared distance
 
@@ -65,7 +70,8 @@ def minimise(
     sample: Sample,
     potential: PairPotential | None = None,
     tolerance: float = TOLERANCE,
-    fire_steps: int = _FIRE_STEPS,
+    fire_steps: int = FIRE_STEPS,
+    method: str = "newton",
 ) -> tuple[Sample, MinimisationInfo]:
     """Bring a sample to the minimum of its energy at fixed box.
 
@@ -79,6 +85,8 @@ def minimise(
         Force ratio to reach.
     fire_steps
         Largest number of force evaluations of one descent by FIRE.
+    method
+        ``"newton"``, or ``"fire"`` all the way down.
 
     Returns
     -------
@@ -100,34 +108,8 @@ def minimise(
     -----
     Not collective, deterministic.  Some 10^3 force evaluations and 10^3 Hessian products.
     """
-    descent = _Descent(sample, potential, fire_steps)
-    point = descent.to_bottom(tolerance)
-    inter = point.inter
-    info = MinimisationInfo(
-        energy_per_particle=point.energy / inter.n,
-        max_force=forces.max_force(inter),
-        typical_contact_force=forces.typical_contact_force(inter),
-        force_ratio=point.ratio,
-        force_evaluations=descent.evaluations,
-        newton_steps=descent.newton_steps,
-        hessian_products=descent.products,
-    )
-    relaxed = info.force_ratio <= tolerance or (sample.bonds is not None and descent.faded(inter))
-    if not relaxed and descent.faded(inter):
-        raise SampleError(
-            "unjammed",
-            f"the particles come apart: the energy per particle fell to "
-            f"{info.energy_per_particle:.2g} and still falls; use a higher density",
-            **vars(info),
-        )
-    if not relaxed:
-        raise SampleError(
-            "not_converged",
-            f"the minimisation stopped at max_force / typical contact force = "
-            f"{info.force_ratio:.2g} after {info.force_evaluations} force evaluations; "
-            f"{tolerance:.2g} was asked for",
-            **vars(info),
-        )
+    descent = Descent(sample, potential, fire_steps, method)
+    point, info = descent.minimum(tolerance)
     model = sample.model or ({} if potential is None else potential.spec())
     minimum = replace(sample, positions=point.positions, model=model)
     minimum.positions = minimum.wrapped()
@@ -135,20 +117,75 @@ def minimise(
     return minimum, info
 
 
-class _Descent:
-    """The minimisation of one sample and its counts."""
+class Descent:
+    """The minimisation of one sample and its counts.
 
-    def __init__(self, sample: Sample, potential: PairPotential | None, fire_steps: int) -> None:
+    evaluations, newton_steps, products : int
+    seconds : dict of float, wall time in ``"fire"`` and ``"newton"``
+    """
+
+    def __init__(
+        self,
+        sample: Sample,
+        potential: PairPotential | None,
+        fire_steps: int,
+        method: str,
+        particles: int | None = None,
+    ) -> None:
         from glassmodes.models import HarmonicNetwork, from_spec
 
+        if method not in METHODS:
+            raise InputError(f"unknown method {method!r}; known are {', '.join(METHODS)}")
         if potential is None and (sample.model or sample.bonds is None):
             model = from_spec(sample.model)
             if not isinstance(model, HarmonicNetwork):
                 potential = cast("PairPotential", model)
         self.sample, self.potential, self.fire_steps = sample, potential, fire_steps
+        self.switch = _SWITCH if method == "newton" else 0.0
         self.evaluations = self.newton_steps = self.products = 0
-        self.spacing = float((sample.volume / sample.particles) ** (1 / sample.dimension))
+        self.seconds = {"fire": 0.0, "newton": 0.0}
+        self.spacing = float(
+            (sample.volume / (particles or sample.particles)) ** (1 / sample.dimension)
+        )
         self._fire = self._choose_fire()
+
+    @property
+    def start(self) -> np.ndarray:
+        """Positions that the descent begins with."""
+        return self.sample.positions
+
+    def minimum(self, tolerance: float) -> tuple[Point, MinimisationInfo]:
+        """Return the minimum; `SampleError` if there is none within reach."""
+        point = self.to_bottom(tolerance)
+        inter = point.inter
+        info = MinimisationInfo(
+            energy_per_particle=point.energy / inter.n,
+            max_force=forces.max_force(inter),
+            typical_contact_force=forces.typical_contact_force(inter),
+            force_ratio=point.ratio,
+            force_evaluations=self.evaluations,
+            newton_steps=self.newton_steps,
+            hessian_products=self.products,
+        )
+        if info.force_ratio <= tolerance:
+            return point, info
+        faded = self.faded(inter)
+        if faded and self.sample.bonds is not None:
+            return point, info
+        if faded:
+            raise SampleError(
+                "unjammed",
+                f"the particles come apart: the energy per particle fell to "
+                f"{info.energy_per_particle:.2g} and still falls; use a higher density",
+                **vars(info),
+            )
+        raise SampleError(
+            "not_converged",
+            f"the minimisation stopped at max_force / typical contact force = "
+            f"{info.force_ratio:.2g} after {info.force_evaluations} force evaluations; "
+            f"{tolerance:.2g} was asked for",
+            **vars(info),
+        )
 
     def interactions(self, x: np.ndarray) -> PairInteractions:
         """Return the interactions at positions x (N, d)."""
@@ -162,19 +199,23 @@ class _Descent:
             limit = _AT_REST * stiffness * self.spacing**2
         else:
             limit = _UNJAMMED * float(np.abs(self.potential.energies).max())
-        return float(np.abs(inter.derivatives[0]).sum()) < limit * inter.n
+        return float(inter.total(np.abs(inter.derivatives[0]))) < limit * inter.n
 
     def to_bottom(self, tolerance: float) -> Point:
         """Return the best point within reach."""
-        x, force_aim = self.sample.positions, np.inf
-        switch = max(_SWITCH, tolerance)
+        x, force_aim = self.start, np.inf
+        switch = max(self.switch, tolerance)
         point = None
         for _ in range(_RETURNS + 1):
+            began = time.perf_counter()
             x, force_aim = self._fire_to_ratio(x, switch, force_aim)
             point = Point.at(self.interactions, x)
+            self.seconds["fire"] += time.perf_counter() - began
             if point.ratio > 2 * switch:  # FIRE ran out of steps or of contacts
                 return point
+            began = time.perf_counter()
             point = self._newton(point, tolerance)
+            self.seconds["newton"] += time.perf_counter() - began
             if point.ratio <= tolerance:
                 return point
             x = point.positions
@@ -190,13 +231,13 @@ class _Descent:
             product = HessianProduct(point.inter)
             # no deeper than asked for: the last solve need not go below the tolerance
             rtol = max(min(0.1, ratio**0.5), 0.1 * tolerance / ratio)
-            size = point.force.size
+            size = point.inter.n * point.inter.d
             direction = newton.solve(product, point.force.ravel(), rtol, most=size + 50)
             self.products += product.products
             if direction.negative:
                 break
             found, used = newton.search(
-                self.interactions, point, direction.step, _LONGEST_MOVE * self.spacing
+                self.interactions, point, direction.step, dynamics.LONGEST_MOVE * self.spacing
             )
             self.evaluations += used
             if found is None:
@@ -253,6 +294,6 @@ class _Descent:
         rows = np.bincount(ends, np.tile(stiffness, 2), inter.n)
         dt_max = dynamics.longest_fire_step(2.0 * float(rows.max(initial=0.0)))
         state = dynamics.fire_start(dt_max)
-        arguments = (x, v, most, aim, dt_max, _LONGEST_MOVE * self.spacing, state)
+        arguments = (x, v, most, aim, dt_max, dynamics.LONGEST_MOVE * self.spacing, state)
         converged, used = dynamics_numpy.fire(evaluate, *arguments)
         return x, converged, used

@@ -6,6 +6,9 @@ direction of negative curvature ends the solve: the caller must go down by other
 Rattlers and other free directions carry no force and no stiffness; conjugate gradients never
 enters them.
 
+On a sample spread over ranks (`glassmodes.domain`) all functions are collective, vectors hold
+the rows of owned particles, and a product and its sums cost two reductions.
+
 Source: Nocedal and Wright, *Numerical Optimization*, 2nd ed., algorithm 7.1.
 """
 
@@ -19,6 +22,7 @@ import numpy as np
 from glassmodes.kernels.block import EdgeProduct, aligned_block
 from glassmodes.mechanics import forces, hessian
 from glassmodes.mechanics.interactions import PairInteractions
+from glassmodes.spectra.operators import EdgeOperator
 
 _CURVATURE = 1e-10  # of the stiffest product met: below it a direction counts as not stable
 _ENOUGH = 1e-4  # of the decrease that the step promises (Armijo)
@@ -26,27 +30,38 @@ _HALVINGS = 12
 
 
 class HessianProduct:
-    """The Hessian of unit masses, applied to one vector at a time; `products` counts them."""
+    """The Hessian of unit masses, applied to one vector at a time; `products` counts them.
+
+    `reduce` sums over the ranks of the sample.
+    """
 
     def __init__(self, inter: PairInteractions) -> None:
         u, sign, t = hessian.edges(inter)
-        self._edges = EdgeProduct(inter.n, inter.n, inter.i, inter.j, u, sign, t)
-        self._x = aligned_block(inter.n * inter.d, 1)
-        self._y = aligned_block(inter.n * inter.d, 1)
+        self._accumulate: Callable[[np.ndarray, np.ndarray, float, float], None]
+        if inter.domain is None:
+            edges = EdgeProduct(inter.n, inter.n, inter.i, inter.j, u, sign, t)
+            self._accumulate = edges.accumulate
+        else:
+            operator = EdgeOperator(inter.domain.halo, inter.i, inter.j, u, sign, t)
+            self._accumulate = operator.accumulate
+        self.reduce = inter.reduce
+        self._rows = inter.owned * inter.d
+        self._x = aligned_block(inter.sites * inter.d, 1)
+        self._y = aligned_block(inter.sites * inter.d, 1)
         self.products = 0
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Return H x for x (dN,); the result is overwritten by the next call."""
-        self._x[:, 0] = x
+        """Return H x for x (d n_owned,); the result is overwritten by the next call."""
+        self._x[: self._rows, 0] = x
         self._y[...] = 0.0
-        self._edges.accumulate(self._x, self._y, 1.0, 0.0)
+        self._accumulate(self._x, self._y, 1.0, 0.0)
         self.products += 1
-        return self._y[:, 0]
+        return self._y[: self._rows, 0]
 
 
 @dataclass
 class Direction:
-    """Outcome of one solve: step (dN,), and whether negative curvature ended it."""
+    """Outcome of one solve: step (d n_owned,), and whether negative curvature ended it."""
 
     step: np.ndarray
     negative: bool
@@ -57,7 +72,7 @@ def solve(product: HessianProduct, force: np.ndarray, rtol: float, most: int) ->
 
     Parameters
     ----------
-    force : (dN,) float64
+    force : (d n_owned,) float64
         Its sum over particles must vanish; p then holds no translation.
     rtol
         Residual aimed at, relative to |F|.
@@ -73,20 +88,19 @@ def solve(product: HessianProduct, force: np.ndarray, rtol: float, most: int) ->
     p = np.zeros_like(force)
     r = force.copy()
     q = r.copy()
-    rr = target = float(r @ r)
+    rr = target = float(product.reduce(r @ r))
     target *= rtol**2
     stiffest = 0.0
-    for _ in range(most):
+    for step in range(most):
         hq = product(q)
-        curvature = float(q @ hq)
-        length = float(q @ q)
+        curvature, length = product.reduce([q @ hq, q @ q]).tolist()
         stiffest = max(stiffest, abs(curvature) / length)
         if curvature <= _CURVATURE * stiffest * length:
-            return Direction(p if p.any() else force.copy(), True)
+            return Direction(p if step else force.copy(), True)
         alpha = rr / curvature
         p += alpha * q
         r -= alpha * hq
-        before, rr = rr, float(r @ r)
+        before, rr = rr, float(product.reduce(r @ r))
         if rr <= target:
             break
         q *= rr / before
@@ -96,7 +110,7 @@ def solve(product: HessianProduct, force: np.ndarray, rtol: float, most: int) ->
 
 @dataclass
 class Point:
-    """Positions (N, d) with all that is known about the energy there."""
+    """Positions (n_owned, d) with all that is known about the energy there."""
 
     positions: np.ndarray
     inter: PairInteractions
@@ -127,16 +141,21 @@ def search(
     force.  Returns the point (None if no step pays) and the number of evaluations.
     """
     step = step.reshape(start.positions.shape)
-    promised = float((start.force * step).sum())
-    norm = np.linalg.norm(start.force)
-    length = min(1.0, longest_move / np.abs(step).max())
-    resolution = 8 * np.finfo(float).eps * np.abs(start.inter.derivatives[0]).sum()
+    reduce = start.inter.reduce
+    promised = float(reduce((start.force * step).sum()))
+    norm = _norm(start)
+    length = min(1.0, longest_move / float(reduce(np.abs(step).max(initial=0.0), largest=True)))
+    resolution = 8 * np.finfo(float).eps * start.inter.total(np.abs(start.inter.derivatives[0]))
     for halving in range(1, _HALVINGS + 1):
         point = Point.at(interactions, start.positions + length * step)
         saved = start.energy - point.energy
         pays = saved >= _ENOUGH * length * promised and saved > resolution
-        smaller = np.linalg.norm(point.force) <= (1 - _ENOUGH * length) * norm
+        smaller = _norm(point) <= (1 - _ENOUGH * length) * norm
         if pays or (smaller and saved > -resolution):
             return point, halving
         length /= 2
     return None, _HALVINGS
+
+
+def _norm(point: Point) -> float:
+    return float(np.sqrt(point.inter.reduce(np.vdot(point.force, point.force))))

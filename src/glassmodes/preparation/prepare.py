@@ -71,11 +71,7 @@ def prepare_sample(
     -----
     Not collective: one rank makes one glass.  At N = 1,000 in 3D 10^4 steps take some 1.5 s.
     """
-    potential = model if isinstance(model, PairPotential) else resolve(model)
-    if not isinstance(potential, PairPotential):
-        raise InputError(f"the model {potential.name} is no pair potential: it cannot be prepared")
-    if isinstance(protocol, Mapping):
-        protocol = cast("Protocol", protocol_from(protocol))
+    potential, protocol = resolve_request(model, protocol)
     rng = np.random.default_rng(seed)
     sample = random_sample(potential, n, rng, dimension, density)
     found: dict[str, Any] = {}
@@ -90,15 +86,37 @@ def prepare_sample(
     found.update(
         vars(info), pressure=forces.pressure(find_interactions(sample)), crystal_order=order
     )
-    sample.provenance = {
+    sample.provenance = provenance_of(seed, protocol, force_tolerance, found)
+    refuse_crystal(order, sample.dimension, found)
+    return sample
+
+
+def resolve_request(
+    model: str | os.PathLike | PairPotential, protocol: Protocol | Mapping[str, Any]
+) -> tuple[PairPotential, Protocol]:
+    """Return the potential and the protocol that are meant, or raise `InputError`."""
+    potential = model if isinstance(model, PairPotential) else resolve(model)
+    if not isinstance(potential, PairPotential):
+        raise InputError(f"the model {potential.name} is no pair potential: it cannot be prepared")
+    if isinstance(protocol, Mapping):
+        protocol = cast("Protocol", protocol_from(protocol))
+    return potential, protocol
+
+
+def provenance_of(
+    seed: int | np.random.SeedSequence,
+    protocol: Protocol,
+    force_tolerance: float,
+    found: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return what a prepared sample carries of its origin."""
+    return {
         "seed": plain_seed(seed),
         "protocol": describe(protocol),
         "force_tolerance": force_tolerance,
         "versions": {"glassmodes": glassmodes.__version__, "numpy": np.__version__},
         "evidence": found,
     }
-    refuse_crystal(order, sample.dimension, found)
-    return sample
 
 
 def refuse_crystal(order: float, dimension: int, found: Mapping[str, Any]) -> None:
