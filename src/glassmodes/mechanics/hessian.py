@@ -1,4 +1,4 @@
-r"""The Hessian H = ∂²U/∂x∂x of interacting pairs, as edges, as sparse blocks and over ranks.
+r"""The Hessian H = ∂²U/∂x∂x of interacting pairs, as edges and as sparse blocks.
 
 A pair contributes the stiffness K = t I + s u uᵀ between its ends, with
 
@@ -6,20 +6,17 @@ A pair contributes the stiffness K = t I + s u uᵀ between its ends, with
 
 +K on the two diagonal blocks and -K on the two others.  With masses m the matrix is
 D = M^(-1/2) H M^(-1/2), whose eigenvalues are squared frequencies; moduli want H itself.
+
+`edges` serves samples that are spread over ranks (`observables.harmonic`); the sparse matrix and
+the plain product are for a whole sample on one rank.
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 
 from glassmodes.mechanics.interactions import PairInteractions
-from glassmodes.parallel import distributed_matrix, split_range
-
-if TYPE_CHECKING:
-    from petsc4py import PETSc
 
 
 def edges(inter: PairInteractions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -38,12 +35,12 @@ def stiffnesses(inter: PairInteractions) -> np.ndarray:
 
 
 def sparse(inter: PairInteractions, masses: np.ndarray | None = None) -> sp.bsr_matrix:
-    """Assemble the whole Hessian.
+    """Assemble the Hessian of a whole sample.
 
     Parameters
     ----------
     inter
-        All pairs.
+        All pairs, from `find_interactions`.
     masses : (N,) or None
         Weights the matrix if given.
 
@@ -52,7 +49,25 @@ def sparse(inter: PairInteractions, masses: np.ndarray | None = None) -> sp.bsr_
     bsr_matrix (dN, dN) with d x d blocks
         Block columns sorted in each row; every diagonal block is stored.
     """
-    return _block_rows(inter, 0, inter.n, masses)
+    i, j, n, d = inter.i, inter.j, inter.n, inter.d
+    sites = np.arange(n)
+    k_pcc = stiffnesses(inter)
+    # For pairs sorted by (i, j) each of the three parts ascends within a block row, and so
+    # does their sequence: one stable sort by row leaves the columns in order.
+    row = np.concatenate([j, sites, i])
+    column = np.concatenate([i, sites, j])
+    sequence = np.argsort(row, kind="stable")
+    blocks = np.empty((len(row), d, d))
+    np.negative(k_pcc, out=blocks[: len(inter)])
+    blocks[len(inter) : len(inter) + n] = _diagonal(inter, k_pcc)
+    np.negative(k_pcc, out=blocks[len(inter) + n :])
+    if masses is not None:
+        weights = 1.0 / np.sqrt(np.asarray(masses, np.float64))
+        blocks *= (weights[row] * weights[column])[:, None, None]
+    start = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))])
+    matrix = sp.bsr_matrix((blocks[sequence], column[sequence], start), shape=(n * d, n * d))
+    matrix.sum_duplicates()
+    return matrix
 
 
 def multiply(inter: PairInteractions, x: np.ndarray) -> np.ndarray:
@@ -73,61 +88,13 @@ def multiply(inter: PairInteractions, x: np.ndarray) -> np.ndarray:
     return result.reshape(x.shape)
 
 
-def petsc(comm, inter: PairInteractions, masses: np.ndarray | None = None) -> PETSc.Mat:
-    """Assemble the Hessian as a distributed AIJ matrix with block size d.  Collective.
-
-    Each rank builds the rows of its own contiguous range of particles from the whole pair
-    list and hands them to PETSc as one CSR block.  The caller destroys the matrix.
-
-    Parameters
-    ----------
-    comm
-        Communicator of the matrix.
-    inter
-        The same pairs on every rank.
-    masses : (N,) or None
-        Weights the matrix if given.
-    """
-    first, last = split_range(inter.n, comm.size, comm.rank)
-    rows = _block_rows(inter, first, last, masses).tocsr()
-    return distributed_matrix(comm, rows, inter.d)
-
-
-def _block_rows(
-    inter: PairInteractions, first: int, last: int, masses: np.ndarray | None
-) -> sp.bsr_matrix:
-    """Return the block rows of particles first..last-1, with global block columns."""
-    i, j, d = inter.i, inter.j, inter.d
-    lower = np.flatnonzero((j >= first) & (j < last))
-    upper = np.flatnonzero((i >= first) & (i < last))
-    sites = np.arange(first, last)
-    k_pcc = stiffnesses(inter)
-    # For pairs sorted by (i, j) each of the three parts ascends within a block row, and so
-    # does their sequence: one stable sort by row leaves the columns in order.
-    row = np.concatenate([j[lower], sites, i[upper]])
-    column = np.concatenate([i[lower], sites, j[upper]])
-    sequence = np.argsort(row, kind="stable")
-    weights = None if masses is None else 1.0 / np.sqrt(np.asarray(masses, np.float64))
-    blocks = np.empty((len(row), d, d))
-    np.negative(k_pcc[lower], out=blocks[: len(lower)])
-    blocks[len(lower) : len(lower) + len(sites)] = _diagonal(inter, k_pcc, first, last)
-    np.negative(k_pcc[upper], out=blocks[len(lower) + len(sites) :])
-    if weights is not None:
-        blocks *= (weights[row] * weights[column])[:, None, None]
-    start = np.concatenate([[0], np.cumsum(np.bincount(row - first, minlength=last - first))])
-    shape = ((last - first) * d, inter.n * d)
-    matrix = sp.bsr_matrix((blocks[sequence], column[sequence], start), shape=shape)
-    matrix.sum_duplicates()
-    return matrix
-
-
-def _diagonal(inter: PairInteractions, k_pcc: np.ndarray, first: int, last: int) -> np.ndarray:
-    """Return the sum of K over the pairs of each particle first..last-1, (last - first, d, d)."""
-    diagonal = np.empty((last - first, inter.d, inter.d))
+def _diagonal(inter: PairInteractions, k_pcc: np.ndarray) -> np.ndarray:
+    """Return the sum of K over the pairs of each particle, (N, d, d)."""
+    diagonal = np.empty((inter.n, inter.d, inter.d))
     for a in range(inter.d):
         for b in range(a + 1):
             entry = np.zeros(inter.n)
             for end in (inter.i, inter.j):
                 entry += np.bincount(end, weights=k_pcc[:, a, b], minlength=inter.n)
-            diagonal[:, a, b] = diagonal[:, b, a] = entry[first:last]
+            diagonal[:, a, b] = diagonal[:, b, a] = entry
     return diagonal

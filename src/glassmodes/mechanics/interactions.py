@@ -238,8 +238,9 @@ def domain_interactions(
     """
     comm = domain.comm
     with agreement(comm):
-        model = _model_of(domain.sample, model)
-        reach = 0.0 if model is None else model.interaction_range(domain.sample)
+        model = _model_of(domain.sample, model, whole=False)
+        known = model is not None and domain.sample.particles
+        reach = model.interaction_range(domain.sample) if known else 0.0
     reach = max(comm.allgather(reach))  # diameters differ from rank to rank
     domain = domain.with_reach(reach)
     _ = domain.names  # collective: for messages
@@ -305,11 +306,13 @@ def pair_vectors(sample: Sample, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     return vector
 
 
-def _model_of(sample: Sample, model: Model | None) -> PairPotential | None:
+def _model_of(sample: Sample, model: Model | None, whole: bool = True) -> PairPotential | None:
+    """Return the pair potential; None for a network, whose piece on a rank may have no bonds."""
     if model is None and sample.model:
         model = from_spec(sample.model)
     if model is not None and model.kind == HarmonicNetwork.kind:
-        model.check(sample)
+        if whole or sample.bonds is None:
+            model.check(sample)
         return None
     if model is not None and not isinstance(model, PairPotential):
         raise InputError(
@@ -321,6 +324,9 @@ def _model_of(sample: Sample, model: Model | None) -> PairPotential | None:
 def _pairs_of_model(
     sample: Sample, model: PairPotential, reach: float, order: int, domain: Domain | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if not sample.particles:  # of a rank without any
+        none = np.zeros(0, np.int32)
+        return none, none, np.zeros((order + 1, 0))
     model.check(sample)
     edge = float(np.min(sample.box))
     if edge < 2 * reach:

@@ -38,7 +38,7 @@ def non_affine_forces(inter: PairInteractions) -> np.ndarray:
     change of -force in the deformed frame.  Rows sum to zero over the particles.
     """
     n, d = inter.owned, inter.d
-    block = non_affine_block(inter).reshape(n, d, -1)
+    block = non_affine_block(inter).reshape(n, d, d * (d + 1) // 2)
     xi = np.empty((d, d, n, d))
     for k, (a, b) in enumerate(symmetric_directions(d)):
         xi[a, b] = xi[b, a] = block[:, :, k]

@@ -87,6 +87,11 @@ def without_rattlers(inter: PairInteractions) -> PairInteractions:
     )
 
 
+def particles_without_contacts(inter: PairInteractions) -> np.ndarray:
+    """Mark the owned particles that interact with nobody, (owned,) bool."""
+    return _contacts_of(inter, np.ones(len(inter), bool)) == 0
+
+
 def _contacts_of(inter: PairInteractions, chosen: np.ndarray) -> np.ndarray:
     """Return how many of the `chosen` pairs (P,) each owned particle has, (owned,)."""
     ends = np.concatenate([inter.i[chosen], inter.j[chosen]])

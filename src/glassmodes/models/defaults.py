@@ -27,9 +27,9 @@ class PowerLawDiameters:
                 f"diameters from {self.minimum} to {self.maximum}; expected 0 < minimum <= maximum"
             )
 
-    def quantiles(self, n: int) -> np.ndarray:
-        """Return the N diameters in ascending order, shape (N,)."""
-        u = (np.arange(n) + 0.5) / n
+    def quantiles(self, n: int, index: np.ndarray | None = None) -> np.ndarray:
+        """Return the N diameters in ascending order, shape (N,), or those at `index` (k,)."""
+        u = ((np.arange(n) if index is None else index) + 0.5) / n
         m = 1.0 - self.exponent
         if m == 0:
             return self.minimum * (self.maximum / self.minimum) ** u

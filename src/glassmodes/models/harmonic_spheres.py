@@ -8,6 +8,7 @@ and Nagel, Phys. Rev. E 68, 011306 (2003).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,30 @@ class HarmonicSpheres(PairPotential):
             raise InputError(
                 f"the constant exponent is {exponent}; expected >= 2, or the Hessian diverges"
             )
+        self.contact = bool(np.all(self.energies > 0))
+
+    def density_at(self, packing_fraction: float, dimension: int) -> float:
+        """Return the number density N/V at which spheres of the usual mixture fill a fraction.
+
+        φ = (N/V) Σ_s c_s v_d (l_ss/2)^d, with the volume v_d of the unit ball: overlaps count
+        twice.  The composition c is that of the model's defaults, one species without.
+
+        Raises
+        ------
+        InputError
+            If lengths follow from diameters, or the composition is not known.
+        """
+        if self.lengths is None:
+            raise InputError(f"{self._label()} takes its lengths from diameters: give a density")
+        shares = self.defaults.composition if self.defaults else (1.0,)
+        if len(shares) != self.n_species:
+            raise InputError(
+                f"the composition of {self._label()} is not known: give a density instead of a "
+                "packing fraction"
+            )
+        radii = np.diag(self.lengths) / 2
+        unit_ball = math.pi ** (dimension / 2) / math.gamma(dimension / 2 + 1)
+        return packing_fraction / (unit_ball * float(np.dot(shares, radii**dimension)))
 
     def radial(self, x: np.ndarray, cutoff: np.ndarray, order: int) -> np.ndarray:
         """Return f and its derivatives; see `PairPotential.radial`."""

@@ -40,6 +40,13 @@ class PairPotential(Model):
         l_ij = (D_i + D_j)/2 (1 - non_additivity |D_i - D_j|).  An inverse length:
         its value belongs to the unit in which diameters are measured.
 
+    Attributes
+    ----------
+    contact : bool
+        Whether all pairs only repel, with a force that vanishes at the cutoff: particles with
+        d contacts or fewer then bear no load (`mechanics.rattlers`).  False unless a subclass
+        says so.
+
     Notes
     -----
     The number of species is the size of the largest matrix; scalars stand for
@@ -48,6 +55,7 @@ class PairPotential(Model):
     """
 
     kind: ClassVar[str] = "pair"
+    contact: bool = False
 
     def __init__(
         self,
