@@ -6,6 +6,7 @@ import ctypes
 import os
 import subprocess
 import tempfile
+import time
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +25,33 @@ _ORDER = 2000
 @cache
 def triad() -> float:
     """Return the bandwidth of a_i = b_i + s c_i in GB/s, 24 bytes an element."""
+    sweep = _sweep()
+    _, seconds = measure(sweep)
+    return 24e-9 * _LENGTH / seconds
+
+
+def shared_triad(comm) -> float:
+    """Return the bandwidth a rank in GB/s while all ranks of `comm` run the triad.  Collective."""
+    sweep, repeats = _sweep(), 5
+    sweep()
+    comm.Barrier()
+    begin = time.perf_counter()
+    for _ in range(repeats):
+        sweep()
+    comm.Barrier()
+    return 24e-9 * _LENGTH * repeats / (time.perf_counter() - begin)
+
+
+@cache
+def dgemm() -> float:
+    """Return the speed of a product of two dense matrices in GF/s."""
+    matrix = np.random.default_rng(0).random((_ORDER, _ORDER))
+    _, seconds = measure(lambda: matrix @ matrix)
+    return 2e-9 * _ORDER**3 / seconds
+
+
+def _sweep():
+    """Compile the triad; return a call that runs it once over its arrays."""
     with tempfile.TemporaryDirectory() as folder:
         source, library = Path(folder, "triad.cpp"), Path(folder, "triad.so")
         source.write_text(_TRIAD)
@@ -33,13 +61,4 @@ def triad() -> float:
         kernel = ctypes.CDLL(str(library)).triad
     arrays = [np.ones(_LENGTH) for _ in range(3)]
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in arrays]
-    _, seconds = measure(lambda: kernel(ctypes.c_long(_LENGTH), *pointers, ctypes.c_double(3.0)))
-    return 24e-9 * _LENGTH / seconds
-
-
-@cache
-def dgemm() -> float:
-    """Return the speed of a product of two dense matrices in GF/s."""
-    matrix = np.random.default_rng(0).random((_ORDER, _ORDER))
-    _, seconds = measure(lambda: matrix @ matrix)
-    return 2e-9 * _ORDER**3 / seconds
+    return lambda: (kernel(ctypes.c_long(_LENGTH), *pointers, ctypes.c_double(3.0)), arrays)

@@ -1,72 +1,68 @@
-"""Dipole stiffness: batches on one factor against one solve at a time."""
+"""Cholesky factor and dipole stiffness: batches on one factor against one solve at a time."""
 
 from __future__ import annotations
-
-import time
 
 import numpy as np
 import peers
 from mpi4py import MPI
-from rows import Row, measure
+from rows import Measured, Row, measure
 
 from glassmodes.observables.dipoles import dipole_stiffness, random_contacts
 from glassmodes.observables.harmonic import HarmonicSystem
 
+CASE = "dipole stiffness, per dipole"
+FACTOR = "Cholesky factor"
 COUNT = 256  # dipoles in batches
 ONE_BY_ONE = 16  # dipoles solved one at a time
-AIMS = {8000: 8.0}
+AIMS = {(8000, 3): 8.0}
 SHIFT = 1e-6  # of the peer's factor; it does not refine, so its answer keeps this error
 
 
-def run(sample, with_peers: bool = True) -> list[Row]:
-    """Time `COUNT` random contacts, per dipole; the factor is the start-up."""
-    n = sample.positions.shape[0]
-    case = "dipole stiffness, per dipole"
-    begin = time.perf_counter()
+def ours(sample) -> Measured:
+    """Time the factor, then `COUNT` random contacts in batches and some one at a time."""
+    n = len(sample.positions)
     system = HarmonicSystem(MPI.COMM_SELF, sample, solver="factor")
+    _, startup = measure(lambda: system.operator, repeats=1)
     pairs = random_contacts(system.interactions, COUNT, seed=1)
     few = pairs[:: COUNT // ONE_BY_ONE]
-    dipole_stiffness(system, few[:1])
-    startup = time.perf_counter() - begin
+    _, first = measure(lambda: dipole_stiffness(system, few[:1]), repeats=1)
+    factor = Row(FACTOR, n, "glassmodes", first, startup=startup)
+    _, again = measure(lambda: dipole_stiffness(system, few[:1]))
+    factor.value -= again
+    startup += first
     answer, seconds = measure(lambda: dipole_stiffness(system, pairs), 3)
-    ours = Row(
-        *(case, n, f"glassmodes: {COUNT} in batches", seconds / COUNT),
-        startup=startup,
-        accuracy=f"residual {answer.residuals.max():.0e}",
-    )
-    rows = [ours]
-    if with_peers:
-        _, seconds = measure(lambda: dipole_stiffness(system, few, batch=1), 3)
-        rows.append(Row(case, n, "glassmodes: one at a time", seconds / len(few), startup=startup))
-        rows[-1].gain = rows[-1].value / ours.value
-        rows.append(_mumps_row(sample, system, few, ours, answer.stiffness[:: COUNT // ONE_BY_ONE]))
+    batches = Row(CASE, n, f"glassmodes: {COUNT} in batches", seconds / COUNT, startup=startup)
+    batches.accuracy = f"residual {answer.residuals.max():.0e}"
+    _, seconds = measure(lambda: dipole_stiffness(system, few, batch=1), 3)
+    single = Row(CASE, n, "glassmodes: one at a time", seconds / len(few), startup=startup)
+    single.gain = single.value / batches.value
     system.destroy()
-    return rows
+    return Measured([factor, batches, single], (few, answer.stiffness[:: COUNT // ONE_BY_ONE]))
 
 
-def _mumps_row(sample, system, pairs, ours, expected) -> Row:
-    begin = time.perf_counter()
-    matrix = HarmonicSystem(MPI.COMM_SELF, sample).stiffness.assembled()
-    solver = peers.MumpsSolver(matrix, SHIFT)
-    startup = time.perf_counter() - begin
+def mumps_one_at_a_time(sample, numbers) -> Row:
+    """Time one solve at a time with PETSc's MUMPS Cholesky; factor and matrix are the start-up."""
+    pairs, expected = numbers
+    (matrix, solver), startup = measure(lambda: _peer_factor(sample), repeats=1)
 
     def stiffness() -> np.ndarray:
-        values = np.empty(len(pairs))
-        for k, (i, j) in enumerate(pairs):
-            force = _dipole(sample, i, j)
-            response = solver(system.scatter(force[:, None])[:, 0])
-            work = system.scatter(force[:, None])[:, 0] @ response
-            values[k] = work / (response @ response)
-        return values
+        forces = [_dipole(sample, i, j) for i, j in pairs]
+        responses = [solver(force) for force in forces]
+        return np.array([f @ u / (u @ u) for f, u in zip(forces, responses, strict=True)])
 
     values, seconds = measure(stiffness, 3)
     solver.destroy()
     matrix.destroy()
-    row = Row(ours.case, ours.particles, "PETSc MUMPS, one at a time", seconds / len(pairs))
-    row.startup, row.gain = startup, seconds / len(pairs) / ours.value
-    row.aim = AIMS.get(ours.particles, float("nan"))
+    n = len(sample.positions)
+    row = Row(CASE, n, "PETSc MUMPS, one at a time", seconds / len(pairs), startup=startup)
+    row.aim = AIMS.get((n, sample.dimension), float("nan"))
     row.accuracy = f"differs {np.abs(values / expected - 1).max():.0e}"
     return row
+
+
+def _peer_factor(sample) -> tuple:
+    matrix = peers.petsc_matrix(HarmonicSystem(MPI.COMM_SELF, sample).matrix(), sample.dimension)
+    return matrix, peers.MumpsSolver(matrix, SHIFT)
 
 
 def _dipole(sample, i: int, j: int) -> np.ndarray:

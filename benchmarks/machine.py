@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+IDLE = 0.3
+"""Load average above which a recording is not to be quoted."""
 PACKAGES = ("numpy", "scipy", "petsc4py", "slepc4py", "mpi4py", "matscipy", "ase")
 
 
@@ -43,6 +45,21 @@ def start_up_seconds() -> float:
     begin = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True)
     return time.perf_counter() - begin
+
+
+_baseline: float | None = None  # GB after the imports
+
+
+def start_memory() -> None:
+    """Let `memory` leave out what this process holds now."""
+    global _baseline
+    reset_peak_memory()
+    _baseline = peak_memory()
+
+
+def memory() -> float:
+    """Return the peak since the last reset above that of `start_memory`, in GB, or NaN."""
+    return float("nan") if _baseline is None else peak_memory() - _baseline
 
 
 def reset_peak_memory() -> None:
