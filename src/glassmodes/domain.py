@@ -71,8 +71,10 @@ class Domain:
         return cls.from_slice(comm, replace(sample, **columns))
 
     @classmethod
-    def read(cls, comm, path: str | os.PathLike) -> Domain:
+    def read(cls, comm, path: str | os.PathLike, group: str = "/") -> Domain:
         """Read this rank's part of a sample file; nobody reads all of it.  Collective.
+
+        group : where the sample lies in the file, of a batch for instance.
 
         Raises
         ------
@@ -83,7 +85,7 @@ class Domain:
             source = check_input(path)
             try:
                 with h5py.File(source, "r") as file:
-                    piece = Sample.from_group(file, (comm.size, comm.rank))
+                    piece = Sample.from_group(file[group], (comm.size, comm.rank))
             except InputError as error:
                 raise located(source, error) from error
             except Exception as error:  # h5py reports damage with half a dozen exception types
@@ -173,9 +175,9 @@ class Domain:
         """
         if self.comm.size == 1:
             return self
-        ghosts, positions = _near_particles(self, reach)
+        ghosts, positions, rim = _near_particles(self, reach)
         if len(ghosts):
-            own = self.owned("positions")
+            own = self.owned("positions")[rim]
             near = _near_mask(own, positions, self.box, reach)
             ghosts = ghosts[near]
         return self._with_ghosts(ghosts)
@@ -294,8 +296,10 @@ def _spread_bonds(comm, n, piece, places, columns):
     return bonds[order], columns
 
 
-def _near_particles(domain: Domain, reach: float) -> tuple[np.ndarray, np.ndarray]:
+def _near_particles(domain: Domain, reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return places and positions of other ranks' particles in cells next to owned ones.
+
+    Also the local numbers of those owned ones, all that can lie within `reach` of another rank's.
 
     The box is cut into cells of at least `reach`; a directory spread over the ranks knows who
     has particles in each.  Collective; three exchanges.
@@ -303,7 +307,7 @@ def _near_particles(domain: Domain, reach: float) -> tuple[np.ndarray, np.ndarra
     comm, box, d = domain.comm, domain.box, domain.dimension
     own = wrap(domain.owned("positions"), box)
     if not reach > 0:
-        return np.zeros(0, np.int64), own[:0]
+        return np.zeros(0, np.int64), own[:0], np.zeros(0, np.int64)
     counts = np.maximum(1, np.floor(box / reach)).astype(np.int64)
     most = int((2.0**62) ** (1 / d))
     counts = np.minimum(counts, most)
@@ -333,7 +337,7 @@ def _near_particles(domain: Domain, reach: float) -> tuple[np.ndarray, np.ndarra
     row, entry = _matches(ids[order], wanted)
     sent = order[entry]
     places, positions = send_rows(comm, asker[row], domain.halo.first + sent, own[sent])
-    return places, positions
+    return places, positions, np.unique(sent)
 
 
 def _matches(table: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,12 +13,14 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from glassmodes.errors import InputError
+from glassmodes.memory import in_words
 from glassmodes.parallel import agreement, rows_to_root
 
 LAYOUT = ("v108", "v108")
@@ -111,8 +113,49 @@ def write_hdf5(path: str | os.PathLike, fill: Callable[[h5py.File], None]) -> No
     write_bytes(path, image)
 
 
+@dataclass(frozen=True)
+class SpreadColumns:
+    """A dataset (columns, rows, width) whose rows are spread over the ranks.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the whole dataset, the same on every rank.
+    part
+        ``part(first, last)`` returns this rank's rows of some columns, (rows of this rank,
+        last - first, width), float64; collective.
+    at_once : int
+        Columns that are asked for at once.
+    """
+
+    shape: tuple[int, int, int]
+    part: Callable[[int, int], np.ndarray]
+    at_once: int = 8
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the whole dataset."""
+        return 8 * int(np.prod(self.shape))
+
+    def on_root(self, comm) -> np.ndarray | None:
+        """Return the whole dataset on rank 0, None elsewhere.  Collective."""
+        whole = np.empty(self.shape) if comm.rank == 0 else None
+        for place, values in self.pieces(comm):
+            whole[place] = values
+        return whole
+
+    def pieces(self, comm) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
+        """Yield (place, values) of the whole dataset on rank 0, nothing elsewhere.  Collective."""
+        for first in range(0, self.shape[0], self.at_once):
+            last = min(first + self.at_once, self.shape[0])
+            done = 0
+            for rows in rows_to_root(comm, self.part(first, last)):
+                yield (slice(first, last), slice(done, done + len(rows))), rows.swapaxes(0, 1)
+                done += len(rows)
+
+
 def stream_hdf5(comm, path: str | os.PathLike, fill: Callable[[h5py.File], None],
-                arrays: Mapping[str, np.ndarray]) -> None:  # fmt: skip
+                arrays: Mapping[str, np.ndarray | SpreadColumns]) -> None:  # fmt: skip
     """Write an HDF5 file atomically whose large arrays are spread over the ranks.
 
     Rank 0 writes to the disk and holds one piece of another rank's rows at a time.  Collective.
@@ -121,7 +164,7 @@ def stream_hdf5(comm, path: str | os.PathLike, fill: Callable[[h5py.File], None]
     ----------
     fill
         Called on rank 0 with the open file, to write what is small.
-    arrays : name -> (rows of this rank, ...)
+    arrays : name -> (rows of this rank, ...), or SpreadColumns
         Datasets whose rows follow rank order; the same names on every rank.
 
     Raises
@@ -129,20 +172,25 @@ def stream_hdf5(comm, path: str | os.PathLike, fill: Callable[[h5py.File], None]
     InputError
         On every rank, if the file cannot be written.
     """
-    sizes = np.array([(len(rows), rows.nbytes) for rows in arrays.values()]).reshape(-1, 2)
-    totals = comm.allreduce(sizes)
-    pieces = ((name, piece) for name, rows in arrays.items() for piece in rows_to_root(comm, rows))
+    shapes = {name: _whole_shape(comm, rows) for name, rows in arrays.items()}
+    pieces = (
+        (name, place, values)
+        for name, rows in arrays.items()
+        for place, values in (
+            rows.pieces(comm) if isinstance(rows, SpreadColumns) else _row_pieces(comm, rows)
+        )
+    )
 
     def write() -> None:
-        require_space(path, int(totals[:, 1].sum()))
+        types = {name: getattr(rows, "dtype", np.dtype(float)) for name, rows in arrays.items()}
+        needed = sum(types[name].itemsize * int(np.prod(shapes[name])) for name in arrays)
+        require_space(path, needed)
         with atomic_path(path) as temporary, h5py.File(temporary, "w", libver=LAYOUT) as file:
             fill(file)
-            for (name, rows), (length, _) in zip(arrays.items(), totals, strict=True):
-                file.create_dataset(name, (length, *rows.shape[1:]), rows.dtype)
-            done = dict.fromkeys(arrays, 0)
-            for name, piece in pieces:
-                file[name][done[name] : done[name] + len(piece)] = piece
-                done[name] += len(piece)
+            for name, shape in shapes.items():
+                file.create_dataset(name, shape, types[name])
+            for name, place, values in pieces:
+                file[name][place] = values
 
     with agreement(comm):
         try:
@@ -153,13 +201,27 @@ def stream_hdf5(comm, path: str | os.PathLike, fill: Callable[[h5py.File], None]
                 pass
 
 
+def _whole_shape(comm, rows: np.ndarray | SpreadColumns) -> tuple[int, ...]:
+    if isinstance(rows, SpreadColumns):
+        return rows.shape
+    return (comm.allreduce(len(rows)), *rows.shape[1:])
+
+
+def _row_pieces(comm, rows: np.ndarray) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
+    """Yield (place, rows) of a dataset whose rows follow rank order, on rank 0.  Collective."""
+    done = 0
+    for piece in rows_to_root(comm, rows):
+        yield (slice(done, done + len(piece)),), piece
+        done += len(piece)
+
+
 def require_space(path: str | os.PathLike, needed: int) -> None:
     """Refuse a file of `needed` bytes that the disk has no room for: HDF5 cannot recover later."""
     free = shutil.disk_usage(check_output(path).absolute().parent).free
     if free < needed:
         raise InputError(
-            f"cannot write {path}: it needs {needed / 1e9:.3g} GB and the disk has "
-            f"{free / 1e9:.3g} GB left; free some space or choose another folder"
+            f"cannot write {path}: it needs {in_words(needed)} and the disk has {in_words(free)} "
+            "left; free some space or choose another folder"
         )
 
 

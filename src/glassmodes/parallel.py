@@ -1,12 +1,16 @@
-"""Collective error handling, work sharing and row distribution; the communicator is an argument."""
+"""Collective error handling, work sharing and row distribution; the communicator is an argument.
+
+The command line imports this module before it knows its verb: numpy waits until it is used.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 T = TypeVar("T")
 
@@ -20,6 +24,8 @@ def split_range(n: int, parts: int, part: int) -> tuple[int, int]:
 
 def owner_of(n: int, parts: int, index: np.ndarray) -> np.ndarray:
     """Return the part of `split_range` that holds each index, (k,) int64."""
+    import numpy as np
+
     index = np.asarray(index, np.int64)
     if parts == 1:
         return np.zeros(index.shape, np.int64)
@@ -36,6 +42,8 @@ def send_rows(comm, destination: np.ndarray, *arrays: np.ndarray) -> list[np.nda
 
     destination : (n,) int; arrays : (n, ...) of fixed-size types, alike on all ranks.
     """
+    import numpy as np
+
     if comm.size == 1:
         return [np.asarray(array) for array in arrays]
     from mpi4py import MPI
@@ -62,6 +70,8 @@ def lookup(comm, values: np.ndarray, index: np.ndarray) -> np.ndarray:
 
     Collective.  values : (rows of this rank, ...); index : (k,) int -> (k, ...).
     """
+    import numpy as np
+
     index = np.asarray(index, np.int64)
     if comm.size == 1:
         return np.asarray(values)[index]
@@ -82,6 +92,8 @@ def rows_to_root(comm, rows: np.ndarray, piece: int = 2**25) -> Iterator[np.ndar
     Pieces of at most `piece` bytes: rank 0 never holds more than one of another rank.  The
     consumer must exhaust the iterator.  Collective.
     """
+    import numpy as np
+
     rows = np.ascontiguousarray(rows)
     size = max(1, rows.dtype.itemsize * int(np.prod(rows.shape[1:])))
     at_once = max(1, piece // size)

@@ -89,6 +89,32 @@ def test_rank_0_answers_with_one_json_object(words, folder, call, comm, monkeypa
         assert isinstance(json.loads(out), dict)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["moduli"],
+        ["modes", "--count", "3", "-o", "modes.h5"],
+        ["dipoles", "--count", "3"],
+        ["dos", "--resolution", "0.5"],
+        ["correlator", "--resolution", "0.5"],
+        ["viscoelastic", "--damping", "2", "--times", "1,9,3"],
+    ],
+)
+def test_no_rank_reads_the_whole_sample(words, folder, call, comm, monkeypatch):
+    from glassmodes.sample import Sample
+
+    parts, read = [], Sample.from_group
+
+    def noted(group, part=None):
+        parts.append(part)
+        return read(group, part)
+
+    monkeypatch.setattr(Sample, "from_group", noted)
+    monkeypatch.chdir(folder)
+    assert call(words[0], "good.h5", *words[1:])[0] == 0
+    assert parts == [(comm.size, comm.rank)]
+
+
 def test_modes_do_not_depend_on_the_number_of_ranks(folder, call, comm, comm_self):
     """Files written by all ranks hold what one rank computes alone."""
     from glassmodes.formats.mode_file import ModeFile

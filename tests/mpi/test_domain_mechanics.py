@@ -8,7 +8,10 @@ from glassmodes.errors import InputError, SampleError
 from glassmodes.mechanics import born, forces, hessian, non_affine
 from glassmodes.mechanics.interactions import domain_interactions, find_interactions
 from glassmodes.models import named
+from glassmodes.observables.dipoles import dipole_stiffness
+from glassmodes.observables.elasticity import measure_moduli
 from glassmodes.observables.harmonic import HarmonicSystem
+from glassmodes.observables.modes import vibrational_modes
 from glassmodes.sample import Sample
 
 SIDE = {2: 12, 3: 7, 4: 4}
@@ -121,3 +124,36 @@ def test_a_small_box_is_refused(comm, sample):
         pytest.skip("one dimension will do")
     with pytest.raises(InputError, match="twice the cutoff"):
         domain_interactions(Domain.of(comm, small))
+
+
+def few_bonds(atoms: int, bonded: int) -> Sample:
+    """A ring of springs with atoms that have none: ranks may be left without a bond."""
+    turn = 2 * np.pi * np.arange(bonded) / bonded
+    ring = 2.0 + np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    rest = np.random.default_rng(1).uniform(5.0, 9.0, (atoms - bonded, 2))
+    around = np.arange(bonded)
+    steps = [np.stack([around, (around + k) % bonded], axis=1) for k in (1, 2)]
+    bonds = np.unique(np.sort(np.concatenate(steps), axis=1), axis=0)
+    return Sample(np.concatenate([ring, rest]), [10.0, 10.0], bonds=bonds)
+
+
+@pytest.mark.parametrize("atoms", [5, 60])
+@pytest.mark.parametrize("name", ["", "harmonic_network"])
+def test_ranks_without_bonds_or_atoms(comm, comm_self, atoms, name):
+    sample = few_bonds(atoms, 5)
+    sample.model = named(name).spec() if name else {}
+    alone, system = HarmonicSystem(comm_self, sample), HarmonicSystem(comm, sample)
+    x = np.random.default_rng(5).normal(size=(2 * atoms, 2))
+    found = system.gather(system.product(system.scatter(x)))
+    np.testing.assert_allclose(found, alone.matrix() @ x, atol=1e-13)
+    modes, expected = vibrational_modes(system, count=3), vibrational_modes(alone, count=3)
+    np.testing.assert_allclose(modes.frequencies, expected.frequencies, rtol=1e-9)
+    assert modes.zero_modes == expected.zero_modes
+    moduli, expected = measure_moduli(system), measure_moduli(alone)
+    np.testing.assert_allclose(moduli.elastic.relaxed, expected.elastic.relaxed, atol=1e-12)
+    pairs = np.array([[0, 1], [2, 4]])
+    np.testing.assert_allclose(
+        dipole_stiffness(system, pairs).stiffness,
+        dipole_stiffness(alone, pairs).stiffness,
+        rtol=1e-9,
+    )

@@ -14,6 +14,7 @@ from glassmodes.errors import SampleError
 from glassmodes.mechanics import forces, hessian
 from glassmodes.mechanics.interactions import find_interactions
 from glassmodes.models import from_spec, named
+from glassmodes.observables.harmonic import HarmonicSystem
 from glassmodes.sample import Sample
 
 _SIDE = {2: 8, 3: 4, 4: 4}
@@ -61,26 +62,34 @@ def make_glass(d: int, seed: int = 3) -> Sample:
     return sample
 
 
-class DenseSystem:
-    """A sample with its interactions and a dense pseudo-inverse: the oracle of `HarmonicSystem`."""
+class DenseSystem(HarmonicSystem):
+    """A `HarmonicSystem` whose solver is the dense pseudo-inverse of the whole sample's Hessian.
 
-    floppy_modes = 0
+    `pairs` are all pairs in the order of the sample, which `respond` keeps too; `solve` and
+    `product` take rows in the order of the system, as observables expect.
+    """
 
-    def __init__(self, sample: Sample, interactions=None) -> None:
-        self.sample = sample
-        self.interactions = find_interactions(sample) if interactions is None else interactions
-        matrix = hessian.sparse(self.interactions).toarray()
+    def __init__(self, sample: Sample) -> None:
+        from mpi4py import MPI
+
+        super().__init__(MPI.COMM_SELF, sample)
+        self.pairs = find_interactions(sample)
+        matrix = hessian.sparse(self.pairs).toarray()
         self.eigenvalues, self.vectors = np.linalg.eigh(matrix)
         self.null = np.abs(self.eigenvalues) < 1e-9 * self.eigenvalues[-1]
 
     def require_minimum(self) -> None:
-        assert forces.force_ratio(self.interactions) < 1e-6
+        assert forces.force_ratio(self.pairs) < 1e-6
         assert self.eigenvalues[~self.null].min() > 0
 
     def product(self, displacements: np.ndarray) -> np.ndarray:
-        return hessian.multiply(self.interactions, displacements)
+        return self.scatter(hessian.multiply(self.pairs, self.gather(displacements)))
 
-    def solve(self, load: np.ndarray, planned: int | None = None) -> np.ndarray:
+    def solve(self, right: np.ndarray, planned: int | None = None) -> np.ndarray:
+        return self.scatter(self.respond(self.gather(right)))
+
+    def respond(self, load: np.ndarray) -> np.ndarray:
+        """Return H^+ f for the columns of (dN, k) in the order of the sample."""
         vectors = self.vectors[:, ~self.null]
         return vectors @ ((vectors.T @ load) / self.eigenvalues[~self.null, None])
 
@@ -125,7 +134,7 @@ class PlainEnergy:
             np.add.at(net, self.j, -pull)
             if np.abs(net).max() < 1e-11:
                 break
-            u += system.solve(net.reshape(-1, 1))[:, 0]
+            u += system.respond(net.reshape(-1, 1))[:, 0]
         volume = self.volume * np.linalg.det(np.eye(self.d) + gradient)
         return derivatives[0].sum(), pull.T @ vector / volume
 

@@ -204,6 +204,11 @@ def test_participation_scaling_expects_a_constant_in_3d_and_the_logarithm_in_2d(
     assert row["verdict"] == AGREE
 
 
+def test_modes_of_other_models_are_not_held_against_the_thesis():
+    packing = ensemble(3) | {"model": "harmonic_spheres"}
+    assert not compare([packing], scalings=[scaling(3, 0.1, 0.05)])
+
+
 def test_every_row_fits_the_table_and_explains_itself():
     rows = compare(
         [ensemble(2), ensemble(3), ensemble(4)],

@@ -5,8 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from glassmodes.domain import Domain
 from glassmodes.errors import InputError
+from glassmodes.kernels.neighbours import hilbert_order
 from glassmodes.mechanics import hessian
+from glassmodes.mechanics.interactions import domain_interactions, find_interactions
+from glassmodes.observables import dipoles
 from glassmodes.observables.dipoles import (
     all_contacts,
     check_pairs,
@@ -19,13 +23,11 @@ from glassmodes.sample import Sample
 
 
 @pytest.fixture(scope="module")
-def contacts(dense_system):
+def contacts(glass, dense_system):
     """Return all contacts; in 4D, where they are many, those of a quarter of the particles."""
     pairs = all_contacts(dense_system.interactions)
-    quarter = dense_system.sample.wrapped()[:, :2] < 0.55 * dense_system.sample.box[:2]
-    inside = (
-        quarter.all(axis=1) if dense_system.interactions.d == 4 else np.full(len(quarter), True)
-    )
+    quarter = glass.wrapped()[:, :2] < 0.55 * glass.box[:2]
+    inside = quarter.all(axis=1) if glass.dimension == 4 else np.full(len(quarter), True)
     return pairs[inside[pairs].all(axis=1)]
 
 
@@ -36,7 +38,7 @@ def by_pairs(dense_system, contacts):
 
 def test_stiffness_is_the_spectral_sum_in_mass_weighted_modes(glass, dense_system, contacts):
     """κ = Σ c²/ω² / Σ c²/ω⁴ with c the overlap of ∂r_ij/∂q and a mode, q = √m x."""
-    inter = dense_system.interactions
+    inter = dense_system.pairs
     values, modes = np.linalg.eigh(hessian.sparse(inter, glass.masses).toarray())
     values, modes = values[inter.d :], modes[:, inter.d :]
     chosen = contacts[::7]
@@ -52,7 +54,7 @@ def test_stiffness_is_the_spectral_sum_in_mass_weighted_modes(glass, dense_syste
 
 
 def test_stiffness_lies_within_the_spectrum(glass, dense_system, by_pairs):
-    values = np.linalg.eigvalsh(hessian.sparse(dense_system.interactions, glass.masses).toarray())
+    values = np.linalg.eigvalsh(hessian.sparse(dense_system.pairs, glass.masses).toarray())
     assert values[glass.dimension] <= by_pairs.stiffness.min()
     assert by_pairs.stiffness.max() <= values[-1]
     assert by_pairs.residuals.max() < 1e-11
@@ -75,13 +77,26 @@ def test_order_of_pairs_and_ends_does_not_matter(dense_system, contacts, by_pair
         np.testing.assert_allclose(found.stiffness, by_pairs.stiffness[order], rtol=1e-9)
 
 
-def test_batches_do_not_matter(dense_system, contacts, by_pairs):
+def test_batches_do_not_matter(dense_system, contacts, by_pairs, monkeypatch):
     found = dipole_stiffness(dense_system, contacts[:40], batch=7)
     np.testing.assert_allclose(found.stiffness, by_pairs.stiffness[:40], rtol=1e-11)
+    monkeypatch.setattr(dipoles, "BLOCK_MEMORY", 1)  # as in samples too large for two columns
+    found = dipole_stiffness(dense_system, contacts[:5])
+    np.testing.assert_allclose(found.stiffness, by_pairs.stiffness[:5], rtol=1e-11)
+
+
+def test_without_memory_for_columns_pairs_are_solved(
+    dense_system, contacts, by_pairs, monkeypatch, caplog
+):
+    monkeypatch.setattr(dipoles.memory, "available", lambda comm: 1000)
+    with caplog.at_level("WARNING"):
+        found = dipole_stiffness(dense_system, contacts)
+    assert found.solves == len(contacts) and "little memory" in caplog.text
+    np.testing.assert_allclose(found.stiffness, by_pairs.stiffness, rtol=1e-11)
 
 
 def test_pairs_need_not_be_contacts(dense_system):
-    inter = dense_system.interactions
+    inter = dense_system.pairs
     apart = [[0, k] for k in range(1, inter.n) if k not in set(inter.j[inter.i == 0])][:3]
     response = dipole_stiffness(dense_system, np.array(apart))
     assert (response.stiffness > 0).all() and response.residuals.max() < 1e-11
@@ -176,6 +191,8 @@ def test_floppy_particles_stay_out_of_the_pseudo_inverse(comm_self, solver):
 
 def test_random_contacts_are_distinct_contacts_and_repeatable(dense_system):
     inter = dense_system.interactions
+    whole = np.stack([dense_system.pairs.i, dense_system.pairs.j], axis=1)
+    np.testing.assert_array_equal(all_contacts(inter), whole)  # numbered as in the sample
     drawn = random_contacts(inter, 30, seed=5)
     every = all_contacts(inter)
     assert {tuple(p) for p in drawn} <= {tuple(p) for p in every}
@@ -183,6 +200,19 @@ def test_random_contacts_are_distinct_contacts_and_repeatable(dense_system):
     np.testing.assert_array_equal(drawn, random_contacts(inter, 30, seed=5))
     assert not np.array_equal(drawn, random_contacts(inter, 30, seed=6))
     np.testing.assert_array_equal(random_contacts(inter, len(inter), seed=0), every)
+
+
+def test_contacts_are_drawn_along_the_curve(comm_self, glass):
+    """In a sample that is sorted along it, a draw is that from its list of pairs."""
+    order = hilbert_order(glass.positions, glass.box)
+    arrays = {name: getattr(glass, name)[order] for name in ("positions", "species", "masses")}
+    glass = replace(glass, **arrays)
+    pairs = find_interactions(glass)
+    chosen = np.random.default_rng(5).choice(len(pairs), 30, replace=False)
+    expected = np.stack([pairs.i, pairs.j], axis=1)[np.sort(chosen)]
+    inter = domain_interactions(Domain.of(comm_self, glass))
+    np.testing.assert_array_equal(random_contacts(inter, 30, seed=5), expected)
+    np.testing.assert_array_equal(random_contacts(pairs, 30, seed=5), expected)
 
 
 @pytest.mark.parametrize("count", (-1, 0, 10**7))

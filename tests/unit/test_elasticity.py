@@ -185,7 +185,7 @@ def test_matscipy_in_three_dimensions(glass_3d, dense_system_of):
 
     pairs = {(1 + a, 1 + b): Pair(a, b) for a, b in ((0, 0), (0, 1), (1, 1))}
     atoms.calc = oracle = pair_potential.PairPotential(pairs)
-    inter = system.interactions
+    inter = system.pairs
     scale = np.abs(system.vectors @ (system.eigenvalues[:, None] * system.vectors.T)).max()
     theirs = oracle.get_property("hessian", atoms)
     assert abs(theirs - hessian.sparse(inter)).max() < 1e-10 * scale

@@ -200,7 +200,7 @@ def test_a_glass_answers_its_non_affine_forces(comm_self, glass_3d):
 
     system = HarmonicSystem(comm_self, glass_3d)
     try:
-        b = system.scatter(non_affine_block(system.interactions)) / system._local_amplitude
+        b = non_affine_block(system.interactions) / system.amplitude
         oracle = Oracle(system.operator, b)
         z = np.array([0.0, -0.5, 4.0 - 2.0j])
         exact = oracle.resolvent(z)

@@ -2,8 +2,8 @@
 
 The only place that touches ``COMM_WORLD``.  A verb module has ``add_parser`` and
 ``run(args, comm) -> dict | None``; the dictionary is its JSON object.  Errors become
-one line on stderr and an exit code: 0 done, 2 bad call or refused sample, 1 a bug
-(with a traceback), 130 interrupted.
+one line on stderr and an exit code: 0 done, 2 bad call or refused sample, 4 not enough
+memory, 1 a bug (with a traceback), 130 interrupted.
 """
 
 from __future__ import annotations

@@ -7,7 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glassmodes.cli.parser import Parser, add_common_options, positive_integer
+from glassmodes.cli.parser import (
+    Parser,
+    add_common_options,
+    non_negative_integer,
+    positive_integer,
+)
 from glassmodes.errors import InputError
 from glassmodes.parallel import on_root
 
@@ -42,9 +47,18 @@ def add_parser(subparsers) -> None:
         ("analyse", analyse, "analyse the samples of one batch, or go on with them"),
     ):
         batch = _add(verbs, name, action, summary, starts_mpi=True)
-        batch.add_argument(
-            "--batch", required=True, metavar="ID", help="ENSEMBLE/FIRST-LAST, as `plan` lists them"
-        )
+        _add_batch(batch)
+    window = _add(
+        verbs, "windows", search, "find the modes of one slice in one batch", starts_mpi=True
+    )
+    _add_batch(window)
+    window.add_argument(
+        "--slice",
+        type=non_negative_integer,
+        required=True,
+        metavar="k",
+        help="slice of the window, from 0",
+    )
     _add(verbs, "tables", tables, "write the tables from the records of all batches")
     _add(verbs, "fits", fits, "fit exponents, tails, size scalings and cubic forms to the tables")
     _add(verbs, "compare", compare, "compare tables and fits with published values")
@@ -65,6 +79,12 @@ def _add(verbs, name: str, action, summary: str, starts_mpi: bool = False) -> Pa
     )
     add_common_options(parser)
     return parser
+
+
+def _add_batch(parser: Parser) -> None:
+    parser.add_argument(
+        "--batch", required=True, metavar="ID", help="ENSEMBLE/FIRST-LAST, as `plan` lists them"
+    )
 
 
 def _add_run(verbs) -> None:
@@ -142,6 +162,15 @@ def analyse(args, comm) -> dict[str, Any]:
     from glassmodes.campaign.manifest import find_batch
 
     return analyse_batch(comm, config, find_batch(config, args.batch))
+
+
+def search(args, comm) -> dict[str, Any]:
+    """Search one slice of one batch.  Collective."""
+    config = on_root(comm, lambda: _load(_config_path(args)))
+    from glassmodes.campaign.manifest import find_batch
+    from glassmodes.campaign.window_jobs import search_slice
+
+    return search_slice(comm, config, find_batch(config, args.batch), args.slice)
 
 
 def tables(args, comm) -> dict[str, Any]:

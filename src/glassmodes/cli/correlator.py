@@ -8,7 +8,7 @@ from glassmodes.cli.inputs import (
     add_sample_argument,
     add_strain_option,
     add_tolerance_option,
-    read_sample,
+    read_domain,
 )
 from glassmodes.cli.outputs import check_output, write_table
 from glassmodes.cli.parser import add_verb
@@ -52,15 +52,15 @@ def run(args, comm) -> dict:
     """Measure the correlator.  Collective."""
     if args.output:
         check_output(comm, args.output, (".csv",), [args.sample])
-    sample = read_sample(comm, args.sample)
+    domain = read_domain(comm, args.sample)
     import numpy as np
 
     from glassmodes.observables.correlator import non_affine_correlator
     from glassmodes.observables.harmonic import HarmonicSystem
     from glassmodes.observables.strains import strain_axes
 
-    strain_axes(args.strain, sample.dimension)
-    system = HarmonicSystem(comm, sample)
+    strain_axes(args.strain, domain.dimension)
+    system = HarmonicSystem(comm, domain)
     try:
         found = non_affine_correlator(
             system, [args.strain], **density_request(args), tolerance=args.tolerance

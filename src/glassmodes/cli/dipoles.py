@@ -5,7 +5,12 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
-from glassmodes.cli.inputs import add_output_option, add_sample_argument, read_sample
+from glassmodes.cli.inputs import (
+    add_output_option,
+    add_sample_argument,
+    add_solver_option,
+    read_domain,
+)
 from glassmodes.cli.outputs import check_output
 from glassmodes.cli.parser import add_verb, non_negative_integer, positive_integer
 from glassmodes.errors import InputError
@@ -18,8 +23,10 @@ DESCRIPTION = """\
 Stiffness of the response to two opposite unit forces on a pair of particles (units of a squared
 angular frequency), for given pairs, random contacts or all contacts.
 
-JSON keys: pairs, stiffness, residuals. A pairs file is CSV with the header i,j; indices start at
-0 and further columns are ignored. The sample must be at a minimum."""
+JSON keys: pairs, stiffness, residuals, solver (how the responses were solved for: method, why,
+iterations, residual, estimated and the factor's entries, flops and bytes). A pairs file is CSV
+with the header i,j; indices start at 0 and further columns are ignored. The sample must be at a
+minimum."""
 
 
 def add_parser(subparsers) -> None:
@@ -46,6 +53,7 @@ def add_parser(subparsers) -> None:
         metavar="S",
         help="seed of the random contacts (default: 0)",
     )
+    add_solver_option(parser)
     add_output_option(parser, "D.csv", "table to write: i, j, stiffness, residual", required=False)
 
 
@@ -54,28 +62,29 @@ def run(args, comm) -> dict:
     if args.output:
         check_output(comm, args.output, (".csv",), [args.pairs])
     pairs = on_root(comm, lambda: _read_pairs(args.pairs)) if args.pairs else None
-    sample = read_sample(comm, args.sample)
+    domain = read_domain(comm, args.sample)
     from glassmodes.observables import dipoles
     from glassmodes.observables.harmonic import HarmonicSystem
     from glassmodes.observables.stability import find_floppy_modes, require_stable
 
-    system = HarmonicSystem(comm, sample)
+    system = HarmonicSystem(comm, domain, solver=args.solver)
     try:
         system.require_minimum()
         if args.count:
             pairs = dipoles.random_contacts(system.interactions, args.count, args.seed)
         elif pairs is None:
             pairs = dipoles.all_contacts(system.interactions)
-        pairs = dipoles.check_pairs(pairs, sample.particles)
+        pairs = dipoles.check_pairs(pairs, domain.particles)
         require_stable(system)
         if system.interactions.unstressed:
             find_floppy_modes(system)
         response = dipoles.dipole_stiffness(system, pairs)
+        solver = system.describe_solves()
     finally:
         system.destroy()
     if args.output:
         on_root(comm, lambda: _write(args.output, response))
-    return response.to_json()
+    return {**response.to_json(), "solver": solver}
 
 
 def _read_pairs(path: str) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from glassmodes.cli.inputs import add_output_option, add_sample_argument, read_sample
+from glassmodes.cli.inputs import add_output_option, add_sample_argument, read_domain
 from glassmodes.cli.matrices import add_matrix_options, matrix_operator, read_matrix_input
 from glassmodes.cli.outputs import check_output, write_table
 from glassmodes.cli.parser import (
@@ -32,8 +32,9 @@ The input is a sample at a minimum, or a symmetric sparse matrix (scipy .npz or 
 whose eigenvalues are squared frequencies.
 
 JSON keys: frequency, density, error (standard error over the random vectors), vibrations (n),
-max_frequency, zero_modes, zero_modes_error, zero_modes_method, resolution, vectors, products
-(for each random vector), exact_modes."""
+max_frequency, zero_modes, zero_modes_error, zero_modes_method, rattlers (particles without contacts
+that bear a load, null for a matrix), resolution, vectors, products (for each random vector),
+exact_modes."""
 
 
 def add_parser(subparsers) -> None:
@@ -109,9 +110,10 @@ def run(args, comm) -> dict:
     matrix = on_root(comm, lambda: read_matrix_input(args))
     request = {**density_request(args), "exact_below": args.exact_below}
     if matrix is None:
-        states, zero = _of_sample(args, comm, request)
+        states, zero, rattlers = _of_sample(args, comm, request)
     else:
         states, zero = _of_matrix(args, comm, matrix, request)
+        rattlers = None
     answer: dict[str, Any] = {
         "frequency": states.frequency,
         "density": states.density,
@@ -121,6 +123,7 @@ def run(args, comm) -> dict:
         "zero_modes": zero.count,
         "zero_modes_error": zero.error,
         "zero_modes_method": zero.method,
+        "rattlers": rattlers,
         "resolution": states.resolution,
         "vectors": states.vectors,
         "products": states.products,
@@ -132,15 +135,16 @@ def run(args, comm) -> dict:
     return answer
 
 
-def _of_sample(args, comm, request) -> tuple[DensityOfStates, ZeroModes]:
-    sample = read_sample(comm, args.sample)
+def _of_sample(args, comm, request) -> tuple[DensityOfStates, ZeroModes, int]:
+    domain = read_domain(comm, args.sample)
     from glassmodes.observables.harmonic import HarmonicSystem
     from glassmodes.observables.vibrational_density import counted_density
     from glassmodes.observables.zero_modes import count_zero_modes
 
-    system = HarmonicSystem(comm, sample)
+    system = HarmonicSystem(comm, domain)
     try:
-        return counted_density(system.operator, count_zero_modes(system), **request)
+        states, zero = counted_density(system.operator, count_zero_modes(system), **request)
+        return states, zero, system.rattler_count
     finally:
         system.destroy()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from glassmodes.cli.inputs import add_output_option, add_sample_argument, read_sample
+from glassmodes.cli.inputs import add_output_option, add_sample_argument, load_sample
 from glassmodes.cli.outputs import check_output
 from glassmodes.cli.parser import add_verb
 from glassmodes.parallel import on_root
@@ -38,17 +38,17 @@ def run(args, comm) -> dict:
     from glassmodes.formats.sparse_matrix import NPZ_SUFFIXES, PETSC_SUFFIXES
 
     check_output(comm, args.output, NPZ_SUFFIXES + PETSC_SUFFIXES, [args.sample])
-    sample = read_sample(comm, args.sample)
-    return on_root(comm, lambda: _write(args, sample))
+    return on_root(comm, lambda: _write(args))
 
 
-def _write(args, sample) -> dict:
+def _write(args) -> dict:
     import numpy as np
 
     from glassmodes.formats.sparse_matrix import SparseMatrix, write_matrix
     from glassmodes.mechanics import hessian
     from glassmodes.mechanics.interactions import find_interactions
 
+    sample = load_sample(args.sample)
     masses = None if args.unweighted else sample.masses
     matrix = hessian.sparse(find_interactions(sample), masses).tocsr()
     weights = np.ones(sample.particles) if masses is None else np.sqrt(masses)

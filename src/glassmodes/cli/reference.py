@@ -20,11 +20,14 @@ _HEAD = """\
 
 `glassmodes <verb>` does one stage of the work. Every verb
 
-- runs under `mpiexec -n K`; every rank gets the same words, rank 0 reads, writes and answers,
+- runs under `mpiexec -n K`; every rank gets the same words, reads its part of a sample file and
+  keeps to it, and rank 0 writes and answers (files of other programs, and matrices, are read on
+  rank 0 and sent to all),
 - prints its answer on stdout (`--json`: exactly one JSON object) and its log on stderr,
 - writes output files whole or not at all, and checks that it can before it computes,
 - ends with exit code 0 (done), 2 (bad call or refused sample: one line on stderr that says what
-  is wrong and what to do, no output file), 1 (a bug, with its traceback) or 130 (interrupted).
+  is wrong and what to do, no output file), 4 (not enough memory, likewise), 1 (a bug, with its
+  traceback) or 130 (interrupted).
 
 and takes, beside its own arguments,
 

@@ -7,7 +7,7 @@ from glassmodes.cli.inputs import (
     add_sample_argument,
     add_strain_option,
     add_tolerance_option,
-    read_sample,
+    read_domain,
 )
 from glassmodes.cli.outputs import check_output, write_table
 from glassmodes.cli.parser import add_verb, grid, rate
@@ -68,16 +68,16 @@ def run(args, comm) -> dict:
         raise InputError("nothing to measure: give --frequencies or --times, or both")
     if args.output:
         check_output(comm, args.output, (".csv",), [args.sample])
-    sample = read_sample(comm, args.sample)
+    domain = read_domain(comm, args.sample)
     from glassmodes.observables.harmonic import HarmonicSystem
     from glassmodes.observables.strains import strain_axes
     from glassmodes.observables.viscoelasticity import viscoelastic_response
 
-    strain_axes(args.strain, sample.dimension)
+    strain_axes(args.strain, domain.dimension)
     frequencies, times = (
         () if chosen is None else chosen.values() for chosen in (args.frequencies, args.times)
     )
-    system = HarmonicSystem(comm, sample)
+    system = HarmonicSystem(comm, domain)
     try:
         found = viscoelastic_response(
             system, [args.strain], args.damping, frequencies, times, args.tolerance

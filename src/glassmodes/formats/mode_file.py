@@ -9,7 +9,8 @@ An HDF5 file with the datasets
   the displacements are ψ_i / sqrt(m_i).  The modes of a foreign matrix have N rows and d = 1,
 
 and the attributes ``format``, ``format_version``, ``zero_modes``, ``certified``,
-``complete_below`` (frequency below which no mode is missing) and, as JSON text, ``solver``
+``complete_below`` and, of windows, ``complete_above`` (frequencies between which no mode is
+missing) and, as JSON text, ``solver``
 and ``provenance``.
 """
 
@@ -24,7 +25,7 @@ import h5py
 import numpy as np
 
 from glassmodes.errors import InputError
-from glassmodes.files import check_input, write_hdf5
+from glassmodes.files import SpreadColumns, check_input, stream_hdf5, write_hdf5
 
 FORMAT = "glassmodes-modes"
 FORMAT_VERSION = 1
@@ -41,25 +42,39 @@ class ModeFile:
     zero_modes: int
     certified: bool
     complete_below: float
+    complete_above: float = 0.0
     solver: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the file atomically; `InputError` if that is impossible."""
+        write_hdf5(path, self._fill)
 
-        def fill(file: h5py.File) -> None:
-            file.attrs["format"] = FORMAT
-            file.attrs["format_version"] = FORMAT_VERSION
-            file.attrs["zero_modes"] = int(self.zero_modes)
-            file.attrs["certified"] = bool(self.certified)
-            file.attrs["complete_below"] = float(self.complete_below)
-            file.attrs["solver"] = json.dumps(self.solver, sort_keys=True)
-            file.attrs["provenance"] = json.dumps(self.provenance, sort_keys=True)
-            for name in ("frequency", "residual", "participation_ratio", "vectors"):
-                if getattr(self, name) is not None:
-                    file[name] = np.asarray(getattr(self, name), np.float64)
+    def stream(self, comm, path: str | os.PathLike, vectors: SpreadColumns | None = None) -> None:
+        """Write the file with `vectors` that are spread over the ranks, atomically.
 
-        write_hdf5(path, fill)
+        Rank 0 writes and holds a few megabytes of another rank's rows at a time.  Collective.
+
+        Raises
+        ------
+        InputError
+            On every rank, if the file cannot be written.
+        """
+        stream_hdf5(comm, path, self._fill, {} if vectors is None else {"vectors": vectors})
+
+    def _fill(self, file: h5py.File) -> None:
+        file.attrs["format"] = FORMAT
+        file.attrs["format_version"] = FORMAT_VERSION
+        file.attrs["zero_modes"] = int(self.zero_modes)
+        file.attrs["certified"] = bool(self.certified)
+        file.attrs["complete_below"] = float(self.complete_below)
+        if self.complete_above > 0:
+            file.attrs["complete_above"] = float(self.complete_above)
+        file.attrs["solver"] = json.dumps(self.solver, sort_keys=True)
+        file.attrs["provenance"] = json.dumps(self.provenance, sort_keys=True)
+        for name in ("frequency", "residual", "participation_ratio", "vectors"):
+            if getattr(self, name) is not None:
+                file[name] = np.asarray(getattr(self, name), np.float64)
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> ModeFile:
@@ -85,6 +100,7 @@ class ModeFile:
                     zero_modes=int(file.attrs["zero_modes"]),
                     certified=bool(file.attrs["certified"]),
                     complete_below=float(file.attrs["complete_below"]),
+                    complete_above=float(file.attrs.get("complete_above", 0.0)),
                     solver=json.loads(file.attrs["solver"]),
                     provenance=json.loads(file.attrs["provenance"]),
                 )

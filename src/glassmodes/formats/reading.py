@@ -74,6 +74,30 @@ def read_sample(
         ) from error
 
 
+def sample_group(path: str | os.PathLike) -> str | None:
+    """Return the HDF5 group of the sample that `read_sample` takes from a file of ours, else None.
+
+    For readers that take a part of it (`Domain.read`).
+
+    Raises
+    ------
+    InputError
+        The file is missing, truncated, damaged or of an unknown format.
+    """
+    source = check_input(path)
+    try:
+        if _recognise(source) != "HDF5":
+            return None
+        with h5py.File(source, "r") as file:
+            return _group(file, None).name
+    except InputError as error:
+        raise located(source, error) from error
+    except Exception as error:  # h5py reports damage with half a dozen exception types
+        raise InputError(
+            f"cannot read {source} as HDF5: {first_line(error)}; the file is damaged"
+        ) from error
+
+
 def _reader(
     kind: str, type_map: Mapping[Any, int] | None, frame: int | None
 ) -> Callable[[Path], Sample]:
@@ -96,14 +120,19 @@ def _read_hdf5(source: Path, type_map: Mapping[Any, int] | None, frame: int | No
     if type_map is not None:
         raise InputError("a type map is for foreign files; this one already has species")
     with h5py.File(source, "r") as file:
-        if "particles" not in file and isinstance(file.get("samples"), h5py.Group):
-            names = sorted(file["samples"])
-            if not names:
-                raise InputError("the batch holds no samples")
-            return Sample.from_group(file["samples"][names[choose_frame(frame, len(names))]])
-        if frame not in (None, 0, -1):
-            raise InputError(f"frame {frame} is asked for but the file holds one sample")
-        return Sample.from_group(file)
+        return Sample.from_group(_group(file, frame))
+
+
+def _group(file: h5py.File, frame: int | None) -> h5py.Group:
+    """Return the group of a sample file, or of one sample of a batch."""
+    if "particles" not in file and isinstance(file.get("samples"), h5py.Group):
+        names = sorted(file["samples"])
+        if not names:
+            raise InputError("the batch holds no samples")
+        return file["samples"][names[choose_frame(frame, len(names))]]
+    if frame not in (None, 0, -1):
+        raise InputError(f"frame {frame} is asked for but the file holds one sample")
+    return file
 
 
 def _recognise(source: Path) -> str:

@@ -12,23 +12,32 @@ and particles without contacts are left out of u.  The length of f drops out of 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glassmodes import memory
 from glassmodes.errors import InputError
-from glassmodes.mechanics.interactions import PairInteractions, pair_vectors
+from glassmodes.kernels.neighbours import minimum_image
+from glassmodes.mechanics.interactions import PairInteractions
+from glassmodes.parallel import lookup
 
 if TYPE_CHECKING:
     from glassmodes.observables.harmonic import HarmonicSystem
 
+log = logging.getLogger(__name__)
+
 BATCH = 64
 """Right-hand sides solved together."""
 
+BLOCK_MEMORY = 256 * 1024**2
+"""Bytes of a block of right-hand sides on one rank; larger samples take narrower batches."""
+
 COLUMN_MEMORY = 2 * 1024**3
-"""Bytes that responses to single-particle forces may occupy at once."""
+"""Bytes that responses to single-particle forces may occupy at once on one rank."""
 
 
 @dataclass(frozen=True)
@@ -66,25 +75,60 @@ class DipoleResponse:
 
 
 def all_contacts(inter: PairInteractions) -> np.ndarray:
-    """Return all pairs inside their cutoff, (P, 2) int64, sorted."""
-    return np.stack([inter.i, inter.j], axis=1).astype(np.int64)
+    """Return all pairs inside their cutoff, (P, 2) int64, sorted, the smaller index first.
+
+    The same on every rank.  Indices are those of the file, or of the sample that a domain was
+    made of.  Collective.
+    """
+    return _everywhere(inter, _counted_contacts(inter))
 
 
 def random_contacts(inter: PairInteractions, count: int, seed: int) -> np.ndarray:
-    """Draw `count` different contacts with equal probability, (count, 2) int64, sorted.
+    """Draw `count` different contacts with equal probability, (count, 2) int64, as `all_contacts`.
+
+    The draw is the same on any number of ranks: contacts are numbered along the curve that
+    orders the particles of a domain.  Collective.
 
     Raises
     ------
     InputError
         If there are fewer contacts, or `count` is below 1.
     """
-    if not 1 <= count <= len(inter):
+    if not 1 <= count <= inter.contacts:
         raise InputError(
-            f"{count} random contacts asked for; the sample has {len(inter)}: "
-            f"choose a count from 1 to {len(inter)}"
+            f"{count} random contacts asked for; the sample has {inter.contacts}: "
+            f"choose a count from 1 to {inter.contacts}"
         )
-    chosen = np.random.default_rng(seed).choice(len(inter), size=count, replace=False)
-    return all_contacts(inter)[np.sort(chosen)]
+    chosen = np.sort(np.random.default_rng(seed).choice(inter.contacts, count, replace=False))
+    mine = _counted_contacts(inter)
+    domain = inter.domain
+    first = 0 if domain is None else sum(domain.comm.allgather(len(mine))[: domain.comm.rank])
+    held = chosen[slice(*np.searchsorted(chosen, (first, first + len(mine))))]
+    return _everywhere(inter, mine[held - first])
+
+
+def _counted_contacts(inter: PairInteractions) -> np.ndarray:
+    """Return the contacts that this rank owns by the smaller of their places, (p, 2).
+
+    Rank after rank they are sorted, as on one rank.
+    """
+    ends = np.stack([inter.i, inter.j], axis=1).astype(np.int64)
+    if inter.share is None:
+        return ends
+    assert inter.domain is not None
+    ends = inter.domain.halo.sites[ends]
+    return ends[ends[:, 0] < ends[:, 1]]
+
+
+def _everywhere(inter: PairInteractions, places: np.ndarray) -> np.ndarray:
+    """Return the pairs of all ranks, given by place (p, 2), as sorted pairs of file indices."""
+    pairs = places
+    if inter.domain is not None:
+        comm = inter.domain.comm
+        pairs = lookup(comm, inter.domain.file_index, places.ravel()).reshape(-1, 2)
+        pairs = np.concatenate(comm.allgather(pairs))
+    pairs = np.sort(pairs, axis=1)
+    return pairs[np.lexsort(pairs.T[::-1])]
 
 
 def check_pairs(pairs: np.ndarray, n: int) -> np.ndarray:
@@ -121,18 +165,20 @@ def dipole_stiffness(
     Solves one dipole a pair, or, where that needs fewer solves and fits into memory, the
     responses to unit forces on the particles that occur (d right-hand sides each), from which
     every pair is combined: 2.8 times fewer for all contacts of the inverse-power-law model
-    in 3D.  The choice depends on the pairs only, never on the load of the machine.
+    in 3D.  The choice depends on the pairs and on the number of ranks, on the machine only if
+    it has less than `column_memory` left.
 
     Parameters
     ----------
     system
         Sample with its interactions and solver.
     pairs : (K, 2) int
-        Any two different particles; they need not be in contact.
+        Any two different particles by their index in the file, the same on every rank; they
+        need not be in contact.
     batch
-        Right-hand sides a solve.
+        Most right-hand sides a solve.
     column_memory
-        Bytes that the second way may use.
+        Bytes on each rank that the second way may use.
 
     Raises
     ------
@@ -143,30 +189,39 @@ def dipole_stiffness(
 
     Notes
     -----
-    Collective.  The order of `pairs` is kept.
+    Collective.  The order of `pairs` is kept.  Every rank holds all pairs and its own rows of
+    the responses.
     """
-    inter = system.interactions
-    pairs = check_pairs(pairs, inter.n)
+    pairs = check_pairs(pairs, system.n)
     system.require_minimum()
-    sites = np.unique(pairs)
-    sweep = _sweep_order(system.sample, sites)
+    domain, d = system.domain, system.d
+    places = domain.places_of(pairs.ravel())
+    positions = lookup(domain.comm, domain.owned("positions"), places)
+    normals = _directions(positions.reshape(-1, 2, d), domain.box, pairs)
+    loose = lookup(domain.comm, system.rattlers, places).any()
+    # A force on them may push along a null vector of D.  D+ then asks for a projection with the
+    # masses as weights, before and after the solve.
+    projected = bool(system.floppy_modes or loose)
+    sweep, ends = _sweep(places, positions, domain.box)
+    row_bytes = -(-system.n // system.comm.size) * d * 8
+    needed = _peak_columns(ends, len(sweep)) * d * row_bytes
+    batch = max(1, min(batch, BLOCK_MEMORY // row_bytes))
     # Unit forces on single particles push along floppy modes that contacts do not meet.
-    by_columns = (
-        not _meets_null_motions(system, pairs)
-        and len(sites) * inter.d < len(pairs)
-        and (_peak_columns(pairs, sweep) * inter.d**2 * inter.n * 8 <= column_memory)
-    )
+    by_columns = not projected and len(sweep) * d < len(pairs) and needed <= column_memory
+    if by_columns and _is_short(system.comm, needed):
+        log.warning("little memory is left: one response is solved for each pair")
+        by_columns = False
     if by_columns:
-        stiffness, residuals = _stiffness_by_columns(system, pairs, sweep, batch)
-        solves = len(sites) * inter.d
-    else:
-        stiffness, residuals = _stiffness_by_pairs(system, pairs, batch)
-        solves = len(pairs)
-    return DipoleResponse(pairs, stiffness, residuals, solves)
+        stiffness, residuals = _stiffness_by_columns(system, sweep, ends, normals, batch)
+        return DipoleResponse(pairs, stiffness, residuals, len(sweep) * d)
+    ends = places.reshape(-1, 2)
+    stiffness, residuals = _stiffness_by_pairs(system, ends, normals, batch, projected)
+    return DipoleResponse(pairs, stiffness, residuals, len(pairs))
 
 
-def _directions(sample, pairs: np.ndarray) -> np.ndarray:
-    vector = pair_vectors(sample, pairs[:, 0], pairs[:, 1])
+def _directions(ends: np.ndarray, box: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Return the unit vectors from the first to the second of two positions, (K, 2, d)."""
+    vector = minimum_image(ends[:, 1] - ends[:, 0], box)
     distance = np.linalg.norm(vector, axis=1)
     if np.any(distance == 0):
         i, j = pairs[np.flatnonzero(distance == 0)[0]]
@@ -174,136 +229,157 @@ def _directions(sample, pairs: np.ndarray) -> np.ndarray:
     return vector / distance[:, None]
 
 
-def _stiffness_by_pairs(system, pairs: np.ndarray, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Solve one dipole a pair."""
-    inter, masses = system.interactions, system.sample.masses
-    inertia = masses * _held(inter)
-    projected = _meets_null_motions(system, pairs)
-    normals = _directions(system.sample, pairs)
-    stiffness, residuals = np.empty(len(pairs)), np.empty(len(pairs))
-    for first in range(0, len(pairs), batch):
-        part = slice(first, min(first + batch, len(pairs)))
-        columns = np.arange(part.stop - part.start)
-        force = np.zeros((inter.n, inter.d, len(columns)))
-        force[pairs[part, 0], :, columns] = -normals[part] / np.sqrt(2)
-        force[pairs[part, 1], :, columns] = normals[part] / np.sqrt(2)
-        force = force.reshape(inter.n * inter.d, -1)
+def _is_short(comm, needed: int) -> bool:
+    """Tell whether a rank has less than `needed` bytes left.  Collective."""
+    left = memory.available(comm)
+    return min(comm.allgather(left)) < needed
+
+
+def _stiffness_by_pairs(
+    system: HarmonicSystem, ends: np.ndarray, normals: np.ndarray, batch: int, projected: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Solve one dipole a pair; ends : (K, 2) places."""
+    halo, d = system.domain.halo, system.d
+    weights = np.repeat(system.masses, d)
+    stiffness, residuals = np.empty(len(ends)), np.empty(len(ends))
+    for first in range(0, len(ends), batch):
+        part = slice(first, min(first + batch, len(ends)))
+        force = np.zeros((halo.n_owned, d, part.stop - part.start))
+        for end, sign in ((0, -1.0), (1, 1.0)):
+            row = ends[part, end] - halo.first
+            (own,) = np.nonzero((row >= 0) & (row < halo.n_owned))
+            force[row[own], :, own] = sign * normals[part][own] / np.sqrt(2)
+        force = force.reshape(halo.n_owned * d, int(np.prod(force.shape[2:])))
         held = system.without_null_force(force) if projected else force
-        response = system.solve(held, planned=len(pairs))
-        residuals[part] = np.linalg.norm(system.product(response) - force, axis=0)
+        response = system.solve(held, planned=len(ends))
+        error = np.square(system.product(response) - force).sum(axis=0)
         if projected:
             response = system.without_null_motion(response)
         work = np.einsum("xk,xk->k", held, response)
-        response = _without_drift(response.reshape(inter.n, inter.d, -1), inertia)
-        stiffness[part] = _ratio(work, np.einsum("n,nck,nck->k", masses, response, response))
+        response = _without_drift(system, response)
+        inertia = np.einsum("x,xk,xk->k", weights, response, response)
+        error, work, inertia = system.interactions.reduce([error, work, inertia])
+        residuals[part] = np.sqrt(error)
+        stiffness[part] = _ratio(work, inertia)
     return stiffness, residuals
 
 
 def _stiffness_by_columns(
-    system, pairs: np.ndarray, sweep: np.ndarray, batch: int
+    system: HarmonicSystem, sweep: np.ndarray, ends: np.ndarray, normals: np.ndarray, batch: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Solve unit forces on every particle along a sweep through the box; combine them to pairs.
 
     A response is dropped as soon as the last of its pairs is done.
     """
-    d = system.interactions.d
-    normals = _directions(system.sample, pairs)
-    weights = np.repeat(system.sample.masses, d)
-    complete, last_use = _schedule(pairs, sweep)
+    halo, d = system.domain.halo, system.d
+    weights = np.repeat(system.masses, d)
+    complete, last_use = _schedule(ends, len(sweep))
     by_site = np.argsort(complete, kind="stable")
     ready = np.searchsorted(complete[by_site], np.arange(len(sweep) + 1))
     expiry = np.argsort(last_use, kind="stable")
-    stiffness, residuals = np.empty(len(pairs)), np.empty(len(pairs))
+    work, inertia, residuals = np.zeros((3, len(ends)))
     cache: dict[int, tuple[np.ndarray, float]] = {}
     expired = 0
-    for position, site, column, residual in _columns(system, sweep, batch):
-        cache[site] = column, residual
+    for position, column, residual in _columns(system, sweep, batch):
+        cache[position] = column, residual
         for pair in by_site[ready[position] : ready[position + 1]]:
-            (i, j), normal = pairs[pair], normals[pair]
-            (column_i, residual_i), (column_j, residual_j) = cache[i], cache[j]
+            normal = normals[pair]
+            (column_i, residual_i), (column_j, residual_j) = (cache[end] for end in ends[pair])
             response = (normal @ column_j - normal @ column_i) / np.sqrt(2)
-            work = normal @ (response[j * d : (j + 1) * d] - response[i * d : (i + 1) * d])
-            stiffness[pair] = _ratio(work / np.sqrt(2), response @ (weights * response))
+            for end, sign in zip(ends[pair], (-1.0, 1.0), strict=True):
+                row = sweep[end] - halo.first
+                if 0 <= row < halo.n_owned:
+                    work[pair] += sign * normal @ response[row * d : (row + 1) * d]
+            inertia[pair] = response @ (weights * response)
             residuals[pair] = (residual_i + residual_j) / np.sqrt(2)
         while expired < len(sweep) and last_use[expiry[expired]] <= position:
-            del cache[int(sweep[expiry[expired]])]
+            del cache[int(expiry[expired])]
             expired += 1
-    return stiffness, residuals
+    work, inertia = system.interactions.reduce([work, inertia])
+    return _ratio(work / np.sqrt(2), inertia), residuals
 
 
-def _columns(system, sweep: np.ndarray, batch: int) -> Iterator[tuple[int, int, np.ndarray, float]]:
-    """Yield (position, site, response (d, dN), residual) to unit forces on the sites in order.
+def _columns(
+    system: HarmonicSystem, sweep: np.ndarray, batch: int
+) -> Iterator[tuple[int, np.ndarray, float]]:
+    """Yield (position, response (d, n_local), residual) to unit forces on the sites in order.
 
     A uniform counter-force on all particles in contact balances the force; it cancels in
-    every pair.
+    every pair.  Collective.
     """
-    inter, held = system.interactions, _held(system.interactions)
-    inertia = system.sample.masses * held
-    n, d = inter.n, inter.d
+    halo, d, inter = system.domain.halo, system.d, system.interactions
+    held = ~system.rattlers
+    counter = -1.0 / inter.reduce(np.array(float(held.sum())))
     at_a_time = max(1, batch // d)
     for first in range(0, len(sweep), at_a_time):
-        sites = sweep[first : first + at_a_time]
-        force = np.zeros((n, d, len(sites), d))
+        row = sweep[first : first + at_a_time] - halo.first
+        (own,) = np.nonzero((row >= 0) & (row < halo.n_owned))
+        force = np.zeros((halo.n_owned, d, len(row), d))
         for c in range(d):
-            force[held, c, :, c] = -1.0 / held.sum()
-            force[sites, c, np.arange(len(sites)), c] += 1.0
-        force = force.reshape(n * d, -1)
+            force[held, c, :, c] = counter
+            force[row[own], c, own, c] += 1.0
+        force = force.reshape(halo.n_owned * d, int(np.prod(force.shape[2:])))
         response = system.solve(force, planned=len(sweep) * d)
-        residual = np.square(system.product(response) - force).sum(axis=0)
-        residual = np.sqrt(residual.reshape(len(sites), d).sum(axis=1))
-        response = _without_drift(response.reshape(n, d, -1), inertia)
-        response = np.ascontiguousarray(response.reshape(n * d, len(sites), d).transpose(1, 2, 0))
-        for k, site in enumerate(sites):
+        residual = inter.reduce(np.square(system.product(response) - force).sum(axis=0))
+        residual = np.sqrt(residual.reshape(len(row), d).sum(axis=1))
+        response = _without_drift(system, response)
+        response = response.reshape(len(response), len(row), d)
+        response = np.ascontiguousarray(response.transpose(1, 2, 0))
+        for k in range(len(row)):
             # a copy, so that a dropped response frees its memory and not its whole batch
-            yield first + k, int(site), response[k].copy(), float(residual[k])
+            yield first + k, response[k].copy(), float(residual[k])
 
 
-def _sweep_order(sample, sites: np.ndarray) -> np.ndarray:
-    """Return `sites` along the longest box edge, so that partners are met soon."""
-    axis = int(np.argmax(sample.box))
-    return sites[np.argsort(sample.wrapped()[sites, axis], kind="stable")]
+def _sweep(
+    places: np.ndarray, positions: np.ndarray, box: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Order the particles of pairs along the longest box edge, so that partners are met soon.
+
+    places : (2K,), of the ends of all pairs; positions : (2K, d).
+
+    Returns
+    -------
+    sweep : (S,)
+        The different places in their order.
+    ends : (K, 2)
+        Positions in `sweep` of the ends of every pair.
+    """
+    axis = int(np.argmax(box))
+    sites, where, inverse = np.unique(places, return_index=True, return_inverse=True)
+    along = np.mod(positions[where, axis], box[axis])
+    order = np.argsort(along, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return sites[order], rank[inverse].reshape(-1, 2)
 
 
-def _schedule(pairs: np.ndarray, sweep: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _schedule(ends: np.ndarray, sites: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the position at which each pair is complete and that of each site's last use."""
-    position = np.full(int(sweep.max()) + 1, -1)
-    position[sweep] = np.arange(len(sweep))
-    ends = position[pairs]
     complete = ends.max(axis=1)
-    last_use = np.arange(len(sweep))
+    last_use = np.arange(sites)
     np.maximum.at(last_use, ends.ravel(), np.repeat(complete, 2))
     return complete, last_use
 
 
-def _peak_columns(pairs: np.ndarray, sweep: np.ndarray) -> int:
+def _peak_columns(ends: np.ndarray, sites: int) -> int:
     """Return the largest number of sites whose responses are held at once."""
-    _, last_use = _schedule(pairs, sweep)
-    dropped = np.cumsum(np.bincount(last_use, minlength=len(sweep)))
-    return int(np.max(np.arange(1, len(sweep) + 1) - np.concatenate([[0], dropped[:-1]])))
+    _, last_use = _schedule(ends, sites)
+    dropped = np.cumsum(np.bincount(last_use, minlength=sites))
+    return int(np.max(np.arange(1, sites + 1) - np.concatenate([[0], dropped[:-1]])))
 
 
-def _meets_null_motions(system, pairs: np.ndarray) -> bool:
-    """Tell whether a force on the particles of `pairs` may push along a null vector of D.
+def _without_drift(system: HarmonicSystem, response: np.ndarray) -> np.ndarray:
+    """Remove the centre-of-mass motion that H leaves open, of (n_local, k).  Collective.
 
-    D⁺ then asks for a projection with the masses as weights, before and after the solve.
+    Particles without contacts stay where they are.
     """
-    return bool(system.floppy_modes or not _held(system.interactions)[pairs].all())
+    inertia = np.where(system.rattlers, 0.0, system.masses)
+    moved = response.reshape(len(inertia), system.d, response.shape[1])
+    total = system.interactions.reduce(np.array(inertia.sum()))
+    drift = system.interactions.reduce(np.einsum("n,nck->ck", inertia, moved)) / total
+    return (moved - (inertia > 0)[:, None, None] * drift).reshape(response.shape)
 
 
-def _held(inter: PairInteractions) -> np.ndarray:
-    """Mark the particles with a contact, (N,) bool; the others are null directions of H."""
-    return np.bincount(np.concatenate([inter.i, inter.j]), minlength=inter.n) > 0
-
-
-def _without_drift(response: np.ndarray, inertia: np.ndarray) -> np.ndarray:
-    """Remove the centre-of-mass motion that H leaves open, of (N, d, k).
-
-    inertia : (N,), masses, 0 for particles without contacts: they stay where they are.
-    """
-    drift = np.einsum("n,nck->ck", inertia, response) / inertia.sum()
-    return response - (inertia > 0)[:, None, None] * drift
-
-
-def _ratio(work, inertia):
+def _ratio(work: np.ndarray, inertia: np.ndarray) -> np.ndarray:
     """Divide; 0 where the dipole moves nothing that has stiffness (its residual is then 1)."""
-    return np.divide(work, inertia, out=np.zeros_like(inertia), where=np.asarray(inertia) > 0)
+    return np.divide(work, inertia, out=np.zeros_like(inertia), where=inertia > 0)

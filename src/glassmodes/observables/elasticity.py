@@ -40,6 +40,8 @@ class ModuliResult:
     max_force, typical_contact_force : float
     residual : float
         Largest ||H u - Ξ|| / ||Ξ|| over the directions, verified after the solve.
+    rattlers : int
+        Particles without contacts that bear a load.
     """
 
     energy_per_particle: float
@@ -51,6 +53,7 @@ class ModuliResult:
     max_force: float
     typical_contact_force: float
     residual: float
+    rattlers: int
 
     @property
     def by_direction(self) -> dict[str, np.ndarray]:
@@ -86,6 +89,7 @@ class ModuliResult:
             "debye_frequency": self.debye_frequency,
             "mass_density": self.mass_density,
             "residual": self.residual,
+            "rattlers": self.rattlers,
         }
         return record
 
@@ -94,6 +98,7 @@ class ModuliResult:
         record = self.to_record()
         by_direction = {name: record.pop(f"{name}_by_direction") for name in _DIRECTIONAL}
         answer: dict[str, Any] = {name: _plain(value) for name, value in record.items()}
+        answer["rattlers"] = self.rattlers
         answer["by_direction"] = {name: _plain(value) for name, value in by_direction.items()}
         return answer
 
@@ -129,6 +134,7 @@ def measure_moduli(system: HarmonicSystem) -> ModuliResult:
         max_force=max_force(inter),
         typical_contact_force=typical_contact_force(inter),
         residual=float(relative_residuals(inter, system.product(response), xi).max()),
+        rattlers=system.rattler_count,
     )
 
 
@@ -139,7 +145,7 @@ def moduli(system: HarmonicSystem) -> dict[str, Any]:
     ``non_affine_force_squared_mean`` (means over all ordered pairs of directions),
     ``by_direction`` (a d x d list of lists of each, diagonal null), ``bulk_modulus``,
     ``elastic_tensor``, ``debye_frequency`` (null without a positive shear modulus),
-    ``mass_density``, ``max_force``, ``typical_contact_force``, ``residual``.
+    ``mass_density``, ``max_force``, ``typical_contact_force``, ``residual``, ``rattlers``.
     """
     return measure_moduli(system).to_json()
 

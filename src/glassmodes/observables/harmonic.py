@@ -7,9 +7,8 @@ rows of the particles that a rank owns, (d n_owned, k), in the order of the curv
 from __future__ import annotations
 
 import logging
-import time
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,15 +17,20 @@ from glassmodes.domain import Domain
 from glassmodes.errors import SampleError, SolverError
 from glassmodes.mechanics import forces, hessian
 from glassmodes.mechanics.interactions import PairInteractions, domain_interactions
+from glassmodes.mechanics.rattlers import (
+    can_rattle,
+    particles_without_contacts,
+    without_rattlers,
+)
 from glassmodes.models.model import Model
 from glassmodes.sample import Sample
-from glassmodes.spectra.conjugate_gradient import NegativeCurvatureError, conjugate_gradient
+from glassmodes.spectra.conjugate_gradient import NegativeCurvatureError
 from glassmodes.spectra.factorisations import (
-    Factorisation,
+    FactorDoesNotFit,
     NotPositiveDefiniteError,
     count_below,
-    factorise,
 )
+from glassmodes.spectra.linear_solver import LinearSolver, in_range
 from glassmodes.spectra.operators import BlockOperator, EdgeOperator
 
 log = logging.getLogger(__name__)
@@ -35,13 +39,6 @@ MINIMUM_TOLERANCE = 1e-6
 """max_force / typical contact force above which a sample is refused."""
 MINIMUM_WARNING = 1e-9
 """The same, above which a warning is logged."""
-
-_SHIFT = 1e-10  # s / mean diagonal of H: so small that one step of refinement removes it
-_PIN = 1.0  # stiffness of a pin / mean diagonal of H
-_REFINED = 1e-11  # relative residual that refinement reaches
-_MAX_REFINEMENTS = 12
-_CG_TOLERANCE = 1e-11
-_ROUND_OFF = 1e-14  # of a projected force
 
 
 class HarmonicSystem:
@@ -55,8 +52,8 @@ class HarmonicSystem:
         The whole sample, alike on every rank, or this rank's `Domain` of one.
     model
         Interaction model, by default the one the sample carries.
-    solver : {"auto", "factor", "cg"}
-        How `solve` works; "auto" takes what is estimated faster.
+    solver : {"auto", "factor", "cg", "ksp"}
+        How `solve` works; "auto" takes what is estimated faster and fits in memory.
 
     Attributes
     ----------
@@ -65,7 +62,8 @@ class HarmonicSystem:
     domain : Domain
         This rank's particles and their ghosts.
     interactions : PairInteractions
-        The pairs that they take part in.
+        The pairs that they take part in; in packings without those of rattlers
+        (`mechanics.rattlers`).
 
     Notes
     -----
@@ -77,14 +75,15 @@ class HarmonicSystem:
     ) -> None:
         self.comm = comm
         self.solver = solver
-        self._factor: Factorisation | None = None
-        self._matrix: Any = None
+        self._linear: LinearSolver | None = None
         self._checked = False
         self.floppy_modes = 0
         self.found_stable = False  # by `observables.stability`
         self.response_measures: dict[tuple[str, ...], Any] = {}  # of `observables.viscoelasticity`
         domain = sample if isinstance(sample, Domain) else Domain.of(comm, sample)
-        self.interactions: PairInteractions = domain_interactions(domain, model)
+        inter: PairInteractions = domain_interactions(domain, model)
+        rattle = can_rattle(domain.sample, model)
+        self.interactions = without_rattlers(inter) if rattle else inter
         assert self.interactions.domain is not None
         self.domain: Domain = self.interactions.domain
         self.n, self.d = self.domain.particles, self.domain.dimension
@@ -127,10 +126,13 @@ class HarmonicSystem:
 
     @cached_property
     def rattlers(self) -> np.ndarray:
-        """Mark the owned particles without any contact, (n_owned,) bool."""
-        inter = self.interactions
-        ends = np.concatenate([inter.i, inter.j])
-        return np.bincount(ends, minlength=inter.sites)[: inter.owned] == 0
+        """Mark the owned particles without contacts that bear a load, (n_owned,) bool."""
+        return particles_without_contacts(self.interactions)
+
+    @cached_property
+    def rattler_count(self) -> int:
+        """Rattlers of the whole sample.  Collective at its first use."""
+        return int(self.interactions.reduce(np.count_nonzero(self.rattlers)))
 
     @cached_property
     def operator(self) -> BlockOperator:
@@ -160,7 +162,7 @@ class HarmonicSystem:
 
         P projects out the null vectors of D.  (n_local, k).  Collective.
         """
-        return _in_range(self.operator, force / self.amplitude) * self.amplitude
+        return in_range(self.operator, force / self.amplitude) * self.amplitude
 
     def without_null_motion(self, displacements: np.ndarray) -> np.ndarray:
         """Remove all null motions from displacements, orthogonal with the masses as weights.
@@ -182,8 +184,9 @@ class HarmonicSystem:
         if not self.interactions.contacts:
             raise SampleError(
                 "no_contacts",
-                f"no two of the {self.n} particle(s) are within the range of their interaction: "
-                "the sample has neither modes nor moduli; use a denser one",
+                f"no two of the {self.n} particle(s) are within the range of their interaction, or "
+                "no contact bears a load: the sample has neither modes nor moduli; "
+                "use a denser one",
             )
         ratio = forces.force_ratio(self.interactions)
         if not ratio < MINIMUM_TOLERANCE:
@@ -198,13 +201,17 @@ class HarmonicSystem:
             log.warning("loose minimum: max_force / typical contact force is %.1e", ratio)
         self._checked = True
 
-    def refuse_saddle(self, negative: int | None = None) -> None:
+    def refuse_saddle(self, negative: int | None = None) -> NoReturn:
         """Raise the error of a sample at a saddle, with the number of its negative eigenvalues.
 
         Collective.
         """
+        least = ""
         if negative is None:
-            negative, _ = count_below(self.operator, -1e-10 * self.operator.mean_diagonal())
+            try:
+                negative, _ = count_below(self.operator, -1e-10 * self.operator.mean_diagonal())
+            except FactorDoesNotFit:  # a solve has met one
+                negative, least = 1, "at least "
             if not negative:
                 raise SolverError(
                     "a solve met a direction without stiffness that is no known null vector: "
@@ -212,7 +219,7 @@ class HarmonicSystem:
                 )
         raise SampleError(
             "saddle",
-            f"the sample is at a saddle: {negative} negative eigenvalue(s) of the Hessian; "
+            f"the sample is at a saddle: {least}{negative} negative eigenvalue(s) of the Hessian; "
             "run `glassmodes minimize` first",
             negative_eigenvalues=int(negative),
         )
@@ -223,7 +230,7 @@ class HarmonicSystem:
         (dN, k) -> (n_local, k).
         """
         columns = full.reshape(self.n, self.d, -1)[self.domain.file_index]
-        return np.asfortranarray(columns.reshape(len(columns) * self.d, -1))
+        return np.asfortranarray(columns.reshape(len(columns) * self.d, columns.shape[2]))
 
     def gather(self, local: np.ndarray) -> np.ndarray:
         """Return whole vectors in the sample's own order on every rank, (n_local, k) -> (dN, k).
@@ -235,7 +242,7 @@ class HarmonicSystem:
             rows = np.vstack(self.comm.allgather(local))
             index = np.concatenate(self.comm.allgather(index))
         full = np.empty((self.n, self.d, rows.shape[1]))
-        full[index] = rows.reshape(self.n, self.d, -1)
+        full[index] = rows.reshape(self.n, self.d, rows.shape[1])
         return full.reshape(self.n * self.d, -1)
 
     def product(self, displacements: np.ndarray) -> np.ndarray:
@@ -245,10 +252,9 @@ class HarmonicSystem:
     def solve(self, right: np.ndarray, planned: int | None = None) -> np.ndarray:
         """Return H^+ b, the displacements under forces b, for the columns of (n_local, k).
 
-        H is not mass-weighted and H^+ its pseudo-inverse.  By a Cholesky factor of the pinned
-        H (see `_regularisation`), or by conjugate gradients, whichever is estimated faster.
-        Networks without prestress take conjugate gradients: their floppy modes are unknown,
-        but no force of theirs meets one.
+        H is not mass-weighted and H^+ its pseudo-inverse.  By a Cholesky factor, by conjugate
+        gradients or by PETSc, see `spectra.linear_solver`.  Networks without prestress take
+        conjugate gradients: their floppy modes are unknown, but no force of theirs meets one.
         Collective.
 
         Parameters
@@ -266,70 +272,30 @@ class HarmonicSystem:
         SolverError
             If the residual stays above 1e-9.
         """
-        local = _in_range(self.stiffness, np.array(right, order="F"))
         try:
-            if self._takes_factor(planned or local.shape[1]):
-                solution = self._solve_with_factor(local)
-            else:
-                solution, _ = conjugate_gradient(self.stiffness, local, tolerance=_CG_TOLERANCE)
+            return self._linear_solver().solve(np.array(right, order="F"), planned)
         except (NotPositiveDefiniteError, NegativeCurvatureError):
             self.refuse_saddle()
-        return solution
 
-    def _takes_factor(self, columns: int) -> bool:
-        if self.solver != "auto":
-            return self.solver == "factor"
-        if self._unstressed:
-            return False
-        if self._factor is not None:
-            return True
-        estimate = solve_seconds(self.n, self.d, columns)
-        return estimate["factor"] < estimate["cg"]
+    def describe_solves(self) -> dict[str, Any] | None:
+        """Return how the solves were done, for JSON (`LinearSolver.describe`), None before any."""
+        return None if self._linear is None else self._linear.describe()
 
-    def _solve_with_factor(self, right: np.ndarray) -> np.ndarray:
-        operator = self.stiffness
-        factor = self._cholesky()
-        norm = np.sqrt(operator.reduce(np.einsum("rk,rk->k", right, right)))
-        norm[norm == 0] = 1.0
-        solution = operator.project(factor.solve(right))
-        previous = np.inf
-        for _ in range(_MAX_REFINEMENTS):
-            residual = operator.project(right - operator.apply(solution))
-            size = np.sqrt(operator.reduce(np.einsum("rk,rk->k", residual, residual))) / norm
-            worst = float(size.max(initial=0.0))
-            if worst < _REFINED or worst > 0.5 * previous:
-                break
-            previous = worst
-            solution += operator.project(factor.solve(residual))
-        if worst > 1e-9:
-            raise SolverError(
-                f"refinement of the factorised solve stopped at a residual of {worst:.1e}: "
-                "the Hessian has nearly singular directions that are not known null vectors"
+    def _linear_solver(self) -> LinearSolver:
+        if self._linear is None:
+            self._linear = LinearSolver(
+                self.stiffness,
+                self.solver,
+                pinned=None if self.floppy_modes else self._pinned(),
+                hidden_null_vectors=self._unstressed,
             )
-        return solution
+        return self._linear
 
-    def _cholesky(self) -> Factorisation:
-        if self._factor is None:
-            clock = time.perf_counter()
-            self._matrix = self.stiffness.assembled()
-            diagonal = self._matrix.createVecRight()
-            diagonal.setArray(self._regularisation() * self.stiffness.mean_diagonal())
-            self._matrix.setDiagonal(diagonal, addv=True)
-            diagonal.destroy()
-            self._factor = factorise(self._matrix, definite=True)
-            log.debug("%s factor in %.2f s", self._factor.name, time.perf_counter() - clock)
-        return self._factor
+    def _pinned(self) -> np.ndarray:
+        """Mark what to pin so that H is positive definite, (n_owned,) bool.  Collective.
 
-    def _regularisation(self) -> np.ndarray:
-        """Return what makes H positive definite when added to its diagonal, (n_local,).
-
-        Pins on one particle, against translations, and on the rattlers.  A load without a
-        translational part leaves its pins at rest, so the pinned solution solves H x = b
-        exactly.  Floppy modes, which any unstressed network may have, offer no particle to
-        pin: they need a shift and refinement.
+        One particle, against translations, and the rattlers.
         """
-        if self.floppy_modes or self._unstressed:
-            return np.full(self.stiffness.n_local, _SHIFT)
         pinned = self.rattlers.copy()
         held = np.flatnonzero(~pinned)
         with_contacts = [len(held) > 0]
@@ -337,7 +303,7 @@ class HarmonicSystem:
             with_contacts = self.comm.allgather(len(held) > 0)
         if len(held) and not any(with_contacts[: self.comm.rank]):
             pinned[held[0]] = True
-        return np.repeat(np.where(pinned, _PIN, 0.0), self.d)
+        return pinned
 
     def matrix(self, mass_weighted: bool = True) -> sp.csr_matrix:
         """Return the whole Hessian in the sample's own order, on one rank only."""
@@ -351,43 +317,6 @@ class HarmonicSystem:
 
     def destroy(self) -> None:
         """Free the factor."""
-        if self._factor is not None:
-            self._factor.destroy()
-            self._matrix.destroy()
-            self._factor = self._matrix = None
-
-
-def _in_range(operator: BlockOperator, right: np.ndarray) -> np.ndarray:
-    """Project null vectors out of `right`, exactly to zero where nothing else was there.
-
-    In place.  Collective.
-    """
-
-    def squares() -> np.ndarray:
-        return operator.reduce(np.einsum("rk,rk->k", right, right))
-
-    before = squares()
-    operator.project(right)
-    right[:, squares() <= _ROUND_OFF**2 * before] = 0.0
-    return right
-
-
-def solve_seconds(n: int, d: int, columns: int) -> dict[str, float]:
-    """Estimate the seconds of `columns` solves by factor and by conjugate gradients, one core.
-
-    Nested dissection: flops grow as N^(3 (d-1)/d), factor entries as N^(2 (d-1)/d).  Conjugate
-    gradients: iterations grow as N^(1/d).  Prefactors measured on inverse-power-law glasses
-    at N = 8,000 (2D and 3D) and 1,500 (4D).
-    """
-    reference = {
-        2: (8000, 0.16, 0.6e-3, 36e-3),
-        3: (8000, 1.6, 3.5e-3, 35e-3),
-        4: (1500, 0.9, 1.2e-3, 8e-3),
-    }
-    size, factor, solve, iterate = reference[min(max(d, 2), 4)]
-    scale = n / size
-    entries, flops = scale ** (2 * (d - 1) / d), scale ** (3 * (d - 1) / d)
-    return {
-        "factor": factor * flops + columns * solve * entries,
-        "cg": columns * iterate * scale ** (1 + 1 / d),
-    }
+        if self._linear is not None:
+            self._linear.destroy()
+            self._linear = None

@@ -7,6 +7,7 @@ but a density of states must leave them out.  They are counted, not computed.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,22 @@ import numpy as np
 from glassmodes.errors import InputError, SampleError
 from glassmodes.observables.stability import require_stable
 from glassmodes.spectra.chebyshev import spectral_bound
-from glassmodes.spectra.factorisations import NotPositiveDefiniteError, count_below, factorise
+from glassmodes.spectra.factorisations import (
+    FactorDoesNotFit,
+    NotPositiveDefiniteError,
+    count_below,
+    factorise,
+)
 from glassmodes.spectra.filtered_lanczos import rayleigh_ritz
 from glassmodes.spectra.operators import BlockOperator
 
 if TYPE_CHECKING:
     from glassmodes.observables.harmonic import HarmonicSystem
     from glassmodes.spectra.kernel_polynomial import DensityOfStates
+
+log = logging.getLogger(__name__)
+
+log = logging.getLogger(__name__)
 
 FACTOR_ROWS = 200_000
 """Rows up to which an L D L^T factor of a network is worth a minute and 4 GB."""
@@ -91,12 +101,16 @@ def count_null_vectors(
 ) -> ZeroModes | None:
     """Count the null vectors of a positive semi-definite operator by inertia.
 
-    `scale` is a typical eigenvalue, by default the mean diagonal.  None beyond `limit_rows`.
-    Collective.
+    `scale` is a typical eigenvalue, by default the mean diagonal.  None beyond `limit_rows`, or
+    where the factor does not fit in memory.  Collective.
     """
     if operator.n > limit_rows:
         return None
-    count, _ = count_below(operator, _ZERO * (scale or operator.mean_diagonal()))
+    try:
+        count, _ = count_below(operator, _ZERO * (scale or operator.mean_diagonal()))
+    except FactorDoesNotFit as error:
+        log.warning("%s; the zero modes are estimated", error)
+        return None
     return ZeroModes(count, 0.0, INERTIA)
 
 
@@ -168,7 +182,7 @@ def deflate_zero_modes(operator: BlockOperator, zero: ZeroModes) -> None:
             pairs = rayleigh_ritz(operator, solved)
             vectors = pairs.vectors
         factor.destroy()
-    except (NotPositiveDefiniteError, np.linalg.LinAlgError):
+    except (NotPositiveDefiniteError, FactorDoesNotFit, np.linalg.LinAlgError):
         return  # no harm: the density subtracts them
     finally:
         matrix.destroy()

@@ -12,7 +12,7 @@ from command_line import assert_one_line
 
 from glassmodes.cli import answer, failure, launch, petsc
 from glassmodes.cli.parser import build_parser, parse, verb_parsers
-from glassmodes.errors import InputError, SampleError, SolverError
+from glassmodes.errors import InputError, ResourceError, SampleError, SolverError
 
 VERBS = (
     "import", "export", "prepare", "lattice", "minimize", "hessian", "moduli", "modes", "dipoles",
@@ -169,7 +169,8 @@ def test_stdout_is_kept_for_the_answer(capfd):
         (OSError("1024 requested and 512 written"), 2, "disk full"),
         (RuntimeError("write failed: errno = 28, error message = ..."), 2, "disk full"),
         (PermissionError(13, "Permission denied", "x.h5"), 2, "x.h5: Permission denied"),
-        (MemoryError(), 2, "out of memory"),
+        (MemoryError(), 4, "out of memory"),
+        (ResourceError("8 GB wanted"), 4, "8 GB wanted"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (ZeroDivisionError("x"), 1, None),
     ],
