@@ -17,6 +17,7 @@ if not workflow.overwrite_configfiles:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/analyse.smk"
+include: "workflow/rules/windows.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/fits.smk"
 include: "workflow/rules/figures.smk"
@@ -38,6 +39,7 @@ rule prepare:
 rule analyse:
     input:
         ANALYSIS_FILES,
+        SLICE_FILES,
 
 
 rule tables:

@@ -46,7 +46,11 @@ def synthetic_record(kind, dimension, particles, seed):
     rng = np.random.default_rng(seed)
     record = {}
     for column in SCHEMAS[kind][len(COMMON) :]:
-        if not column.optional:
+        if column.optional:
+            continue
+        if column.kind == "text":
+            record[column.name] = str(rng.integers(1, 9))
+        else:
             shape = (4,) * column.ragged + column.sizes(dimension, particles)
             record[column.name] = rng.integers(1, 9, shape).astype(column.dtype)
     return record
@@ -59,7 +63,7 @@ class SyntheticWork:
         self.prepared, self.analysed = [], []
         self.refuse, self.die_at = set(), None
 
-    def prepare(self, ensemble, seed):
+    def prepare(self, comm, ensemble, seed):
         self.prepared.append(seed)
         if len(self.prepared) == self.die_at:
             raise KeyboardInterrupt
@@ -71,13 +75,13 @@ class SyntheticWork:
         del record["seed"]
         return record, Sample(positions, np.ones(d), provenance={"seed": seed})
 
-    def analyse(self, comm, sample, index, analyses, seed):
+    def analyse(self, comm, domain, index, analyses, seed):
         self.analysed.append(index)
         if len(self.analysed) == self.die_at:
             raise KeyboardInterrupt
         if index in self.refuse:
             return {kind: refused(index, "saddle", "2 negative") for kind in analyses}
-        n, d = sample.positions.shape
+        n, d = domain.particles, domain.dimension
         start = {"index": index, "status": "ok", "seconds_solve": 0.1}
         return {kind: start | synthetic_record(kind, d, n, seed) for kind in analyses}
 

@@ -136,10 +136,10 @@ def test_a_signal_stops_after_the_sample_in_flight(config, work, comm_self, monk
     batch = batches_of(config, "small")[0]
     plain = work.prepare
 
-    def interrupted(ensemble, seed):
+    def interrupted(comm, ensemble, seed):
         if len(work.prepared) == 1:
             os.kill(os.getpid(), signal.SIGUSR1)
-        return plain(ensemble, seed)
+        return plain(comm, ensemble, seed)
 
     monkeypatch.setattr("glassmodes.campaign.batches.prepare_ensemble_sample", interrupted)
     before = signal.getsignal(signal.SIGUSR1)

@@ -1,5 +1,6 @@
 """The configuration: complete messages, defaults, generated documents."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,11 @@ def test_defaults_are_filled_in(content):
         ("ensembles.small.analyses", ["modes", "modes"], "ensembles.small: analyses names one"),
         ("ensembles.small.settings.modes.count", 31, "ensembles.small.settings.modes.count: 31"),
         ("ensembles.Big", {}, "ensembles.Big: use small letters, digits and underscores"),
+        (
+            "ensembles.small.packing_fraction",
+            0.7,
+            "ensembles.small.packing_fraction: 'ipl_2d' has no spheres that fill a volume",
+        ),
         ("analyses.modes.below", 1.0, "analyses.modes: count and below are both given"),
         ("analyses.modes", {}, "ensembles.small.settings.modes: neither count nor below"),
         ("statistic", {}, "statistic: unknown key; did you mean 'statistics'?"),
@@ -69,6 +75,26 @@ def test_each_problem_is_one_line_with_its_key(content, path, value, line):
     change(content, path, value)
     found = problems(content)
     assert any(text.startswith(f"c.yaml: {line}") for text in found), found
+
+
+@pytest.mark.parametrize(
+    ("model", "d", "expected"),
+    [
+        ("harmonic_spheres", 3, 0.73 / (math.pi / 6)),
+        ("harmonic_spheres", 2, 0.73 / (math.pi / 4)),
+        ("hertzian_spheres", 3, 0.73 / (math.pi / 6 * (1 + 1.4**3) / 2)),
+    ],
+)
+def test_a_packing_fraction_gives_the_density(content, model, d, expected):
+    small = content["ensembles"]["small"]
+    small |= {"model": model, "dimension": d, "packing_fraction": 0.73}
+    config = check_config(content)
+    assert config.ensembles["small"].density == pytest.approx(expected, rel=1e-12)
+    # A checked configuration is one: jobs read it again.
+    assert check_config(config.model_dump(mode="json")) == config
+    small["density"] = 1.01 * expected
+    (line,) = problems(content)
+    assert "packing_fraction: asks for the density" in line and "is given beside it" in line
 
 
 @pytest.fixture

@@ -91,6 +91,29 @@ def test_networks_ask_for_what_their_products_and_zero_modes_take(content):
     )
 
 
+def test_ranks_share_time_and_memory_of_a_large_packing(content):
+    """Per rank both fall, and what rank 0 or a factor needs does not grow with N for ever."""
+    content["ensembles"]["small"] |= {
+        "model": "harmonic_spheres",
+        "particles": 512000,
+        "protocol": {"name": "random_start"},
+        "samples": 1,
+        "batch_size": 1,
+        "analyses": ["modes", "moduli"],
+    }
+    found = {}
+    for ranks in (2, 8):
+        content["ensembles"]["small"]["ranks"] = ranks
+        config = check_config(content)
+        found[ranks] = [costs.job_megabytes(config, "small", "prepare")]
+        found[ranks] += [costs.preparation_seconds(config, "small")]
+        assert costs.batch_seconds(config, batches_of(config, "small")[0], "prepare") > 0
+    assert all(more > less for more, less in zip(found[2], found[8], strict=True))
+    # A factor of 1.5 million rows on two ranks takes hours: no memory is asked for it.
+    content["ensembles"]["small"]["ranks"] = 2
+    assert costs.job_megabytes(check_config(content), "small", "analyse") < 4000
+
+
 def test_forced_stages_are_the_rules_that_are_in_use(content):
     content["ensembles"]["shared"] = content["ensembles"]["small"] | {
         "ranks": 2,

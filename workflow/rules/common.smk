@@ -7,13 +7,14 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from glassmodes.campaign import costs
+from glassmodes.campaign import costs, window_costs
 from glassmodes.campaign.config import check_config
 from glassmodes.campaign.manifest import BATCH_PATTERN, build_manifest
 from glassmodes.campaign.products import figures_of, tables_of
 from glassmodes.campaign.provenance import (
     analysis_settings,
     preparation_settings,
+    slice_settings,
     typed_command,
     write_resolved,
     write_run,
@@ -43,6 +44,11 @@ ANALYSIS_FILES = [
     for batch in BATCHES
     for analysis in CAMPAIGN.analyses_of(batch.ensemble)
 ]
+SLICE_FILES = [
+    str(batch.slice_path(RESULTS, number))
+    for batch in BATCHES
+    for number in range(CAMPAIGN.slices_of(batch.ensemble))
+]
 # A campaign has the tables, fits and figures of the analyses it asks for.
 TABLE_FILES = [
     f"{RESULTS}/{TABLES[name].path}"
@@ -58,7 +64,7 @@ FIGURE_FILES = [f"{RESULTS}/figures/{name}.{kind}" for name in FIGURES for kind 
 SERIAL = [name for name, ensemble in CAMPAIGN.ensembles.items() if ensemble.ranks == 1]
 PARALLEL = [name for name, ensemble in CAMPAIGN.ensembles.items() if ensemble.ranks > 1]
 # Ensembles that are measured alike share a rule: its outputs are the files of one job.
-ANALYSIS_SETS = sorted({CAMPAIGN.analyses_of(name) for name in CAMPAIGN.ensembles})
+ANALYSIS_SETS = sorted({CAMPAIGN.analyses_of(name) for name in CAMPAIGN.ensembles} - {()})
 
 
 def job(words, launcher=""):
@@ -101,6 +107,22 @@ def analysis_params(wildcards):
         for name in CAMPAIGN.analyses_of(wildcards.ensemble)
     }
     return json.dumps(settings, sort_keys=True)
+
+
+def slice_params(wildcards):
+    """Return what the records of a slice depend on; a change repeats them."""
+    settings = slice_settings(CAMPAIGN, wildcards.ensemble, int(wildcards.slice))
+    return json.dumps(settings, sort_keys=True)
+
+
+def slice_megabytes(wildcards, attempt):
+    """Return the memory of the job of a slice."""
+    return attempt * window_costs.slice_megabytes(CAMPAIGN, wildcards.ensemble)
+
+
+def slice_minutes(wildcards, attempt):
+    """Return the wall time of the job of a slice."""
+    return attempt * window_costs.slice_minutes(CAMPAIGN, wildcards.ensemble, batch_size(wildcards))
 
 
 def table_params():

@@ -27,7 +27,7 @@ rule prepare_batch:
 
 
 rule prepare_batch_mpi:
-    """Several ranks prepare a batch of large samples, each rank its own samples."""
+    """Several ranks make each large glass of a batch together; networks one rank each."""
     input:
         model_file,
     output:

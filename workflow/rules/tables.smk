@@ -6,6 +6,7 @@ rule write_tables:
     input:
         SAMPLE_FILES,
         ANALYSIS_FILES,
+        SLICE_FILES,
     output:
         ensure(TABLE_FILES, non_empty=True),
     log:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from glassmodes import memory
 from glassmodes.campaign.config_section import Section
 from glassmodes.campaign.manifest import sample_seed
 from glassmodes.campaign.records import refused
+from glassmodes.domain import Domain
 from glassmodes.errors import SampleError, SolverError
 from glassmodes.observables.correlator import non_affine_correlator
 from glassmodes.observables.dipoles import dipole_stiffness, random_contacts
@@ -37,7 +39,12 @@ def _modes(system: HarmonicSystem, settings: Any, seed: int) -> dict[str, Any]:
     )
     record = modes.to_record()
     if settings.keep_vectors:
-        record["vectors"] = modes.vectors()
+        spread = modes.spread_vectors()
+        # beside the record, the part file and the batch file are composed in memory
+        needed = 3 * spread.nbytes if system.comm.rank == 0 else 0
+        what = f"keeping {spread.shape[0]} eigenvectors of {system.n} particles in a batch file"
+        memory.require(system.comm, needed, what, "set keep_vectors to false or take fewer modes")
+        record["vectors"] = spread.on_root(system.comm)
     return record
 
 
@@ -135,16 +142,16 @@ _MEASURES: dict[str, Callable[[HarmonicSystem, Any, int], dict[str, Any]]] = {
 
 
 def analyse_sample(
-    comm, sample: Sample, index: int, analyses: Mapping[str, Section], seed: int
+    comm, sample: Sample | Domain, index: int, analyses: Mapping[str, Section], seed: int
 ) -> dict[str, dict[str, Any]]:
     """Run `analyses` on one sample and return a record for each.
 
     Parameters
     ----------
     comm
-        Communicator; every rank passes the same sample.
+        Communicator of the sample.
     sample
-        A sample at a minimum.
+        A sample at a minimum: this rank's part of it, or the same whole one on every rank.
     index
         Its index in the ensemble.
     analyses
@@ -156,7 +163,8 @@ def analyse_sample(
     -------
     dict
         By analysis: the record of `campaign.record_schema`, wall times beside it under
-        keys that begin with ``seconds``; or the record of a refusal with its reason.
+        keys that begin with ``seconds``; or the record of a refusal with its reason.  Vectors
+        of modes are on rank 0 only.
 
     Notes
     -----

@@ -4,7 +4,7 @@ Each finished sample is a part file (written, flushed, renamed).  A job takes ov
 parts of a job before it and records of other batch files of the ensemble that cover the
 same samples with the same settings, computes the rest, and merges everything into the
 batch file.  On several ranks either the samples are spread over them, one rank a sample,
-or all ranks share each sample (ensembles with ``ranks`` above 1, analysis only).
+or all ranks share each sample (ensembles with ``ranks`` above 1; networks are prepared on one).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from glassmodes.campaign.analyse import analyse_sample
 from glassmodes.campaign.config import CampaignConfig
 from glassmodes.campaign.locks import Lock
 from glassmodes.campaign.manifest import Batch, range_of, sample_seed
-from glassmodes.campaign.prepare import prepare_ensemble_sample
+from glassmodes.campaign.prepare import is_prepared_together, prepare_ensemble_sample
 from glassmodes.campaign.provenance import (
     analysis_settings,
     fingerprint,
@@ -39,13 +39,14 @@ from glassmodes.campaign.records import (
     read_records,
     read_sample,
     refused,
+    sample_group,
     write_batch,
     write_timings,
 )
 from glassmodes.campaign.stopping import Stopped, StopRequest
+from glassmodes.domain import Domain
 from glassmodes.errors import InputError, SampleError, SolverError
 from glassmodes.parallel import agreement, on_root
-from glassmodes.sample import Sample
 
 log = logging.getLogger(__name__)
 
@@ -251,6 +252,10 @@ class PrepareJob(BatchJob):
     stage = "prepare"
     kinds = ("samples",)
 
+    def __init__(self, config: CampaignConfig, batch: Batch) -> None:
+        super().__init__(config, batch)
+        self.shares_samples = is_prepared_together(self.ensemble)
+
     def output(self, kind: str) -> Path:
         return self.batch.samples_path(self.config.results)
 
@@ -267,7 +272,7 @@ class PrepareJob(BatchJob):
         seed = sample_seed(self.batch.seed, self.batch.ensemble, index)
         started = time.perf_counter()
         try:
-            record, sample = prepare_ensemble_sample(self.ensemble, seed)
+            record, sample = prepare_ensemble_sample(comm, self.ensemble, seed)
             row = Row({"index": index, "status": "ok", "seed": seed, **record}, sample)
         except (SampleError, SolverError) as error:
             log.warning("sample %d refused: %s", index, error)
@@ -306,16 +311,22 @@ class AnalyseJob(BatchJob):
         return analysis_settings(self.config, self.batch.ensemble, kind)
 
     def compute(self, comm, index: int) -> dict[str, Row]:
-        state, sample = on_root(comm, lambda: self._read(index))
-        if sample is None:
+        state, group = on_root(comm, lambda: self._find(index))
+        if group is None:
             text = f"not prepared: {state['message']}"
             return {k: Row(refused(index, str(state["reason"]), text)) for k in self.kinds}
-        analyses = {k: self.config.settings_of(self.batch.ensemble, k) for k in self.kinds}
-        seed = sample_seed(self.batch.seed, self.batch.ensemble, index)
-        records = analyse_sample(comm, sample, index, analyses, seed)
+        domain = Domain.read(comm, self.batch.samples_path(self.config.results), group)
+        records = self.measure(comm, domain, index)
         return {kind: Row(record) for kind, record in records.items()}
 
-    def _read(self, index: int) -> tuple[dict[str, Any], Sample | None]:
+    def measure(self, comm, domain: Domain, index: int) -> dict[str, dict[str, Any]]:
+        """Return a record of each kind for one sample.  Collective."""
+        analyses = {k: self.config.settings_of(self.batch.ensemble, k) for k in self.kinds}
+        seed = sample_seed(self.batch.seed, self.batch.ensemble, index)
+        return analyse_sample(comm, domain, index, analyses, seed)
+
+    def _find(self, index: int) -> tuple[dict[str, Any], str | None]:
+        """Return the record of the prepared sample and its group in the file, verified."""
         path = self.batch.samples_path(self.config.results)
         if self._samples is None:
             self._samples = read_records(path)
@@ -326,8 +337,7 @@ class AnalyseJob(BatchJob):
                     "run the stage prepare again"
                 )
         record = self._samples.record(index - self.batch.first)
-        sample = read_sample(path, index) if record["status"] == "ok" else None
-        return record, sample
+        return record, sample_group(path, index) if record["status"] == "ok" else None
 
 
 def prepare_batch(comm, config: CampaignConfig, batch: Batch) -> dict[str, Any]:

@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from glassmodes.campaign import compare_soft_excitations, compare_viscoelastic_lattices
+from glassmodes.campaign import (
+    compare_packings,
+    compare_soft_excitations,
+    compare_viscoelastic_lattices,
+)
 from glassmodes.campaign.compare_verdicts import (
     AGREE,
     CONTRADICTION,
@@ -32,7 +36,11 @@ __all__ = [
     "write_comparison",
 ]
 
-_PAPERS: tuple[Any, ...] = (compare_soft_excitations, compare_viscoelastic_lattices)
+_PAPERS: tuple[Any, ...] = (
+    compare_soft_excitations,
+    compare_viscoelastic_lattices,
+    compare_packings,
+)
 """Modules with `TABLES` that their rows are made of, those `NEEDED`, one of which is enough,
 and `comparison_rows`."""
 

@@ -50,8 +50,11 @@ def comparison_rows(tables: dict[str, list[dict[str, Any]]]) -> Iterator[dict[st
     for ensemble in ensembles:
         if ensemble["model"] in ("ipl_3d", "ipl_4d"):
             yield from _cutoff_row(ensemble, tables)
+    models = {paper.model for paper in PAPER_VALUES}
+    foreign = {e["ensemble"] for e in ensembles if e["model"] not in models}
     for row in tables["size_scaling"]:
-        if row["quantity"] == "participation_number":
+        ours = not foreign.intersection(row["ensembles"].split())
+        if row["quantity"] == "participation_number" and ours:
             yield _participation_row(row, ensembles)
     for ensemble in ensembles:
         if ensemble["model"] == "ipl_2d" and ensemble["protocol"] == QUENCH:

@@ -16,14 +16,23 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from glassmodes.campaign.config_analyses import Analyses, Modes
+from glassmodes.campaign.config_analyses import Analyses, Modes, Windows
 from glassmodes.campaign.config_problems import describe_problems, unknown_keys
 from glassmodes.campaign.config_protocols import Network, Protocol
 from glassmodes.campaign.config_section import Section, key
 from glassmodes.errors import GlassmodesError, InputError
 
-AnalysisName = Literal["modes", "moduli", "dipoles", "spectra", "viscoelasticity"]
-ANALYSES: tuple[AnalysisName, ...] = ("modes", "moduli", "dipoles", "spectra", "viscoelasticity")
+AnalysisName = Literal["modes", "moduli", "dipoles", "spectra", "viscoelasticity", "windows"]
+WINDOWS = "windows"
+"""The analysis that has jobs of its own, one for each slice."""
+ANALYSES: tuple[AnalysisName, ...] = (
+    "modes",
+    "moduli",
+    "dipoles",
+    "spectra",
+    "viscoelasticity",
+    "windows",
+)
 DEFAULT_ANALYSES: tuple[AnalysisName, ...] = ("modes", "moduli", "dipoles")
 NETWORK_MODEL = "harmonic_network"
 ENSEMBLE_NAME = r"^[a-z][a-z0-9_]*$"
@@ -72,6 +81,13 @@ class Ensemble(Section):
     density: float | None = key(
         None, "particles per volume; null: that of the model", "1/length^d", gt=0
     )
+    packing_fraction: float | None = key(
+        None,
+        "volume of the spheres per volume, instead of `density`; harmonic and Hertzian spheres",
+        "1",
+        gt=0,
+        lt=5,
+    )
     protocol: Protocol = key(..., "how the glasses are made")
     samples: int = key(..., "samples to make; may be raised later", "1", ge=1)
     batch_size: int = key(
@@ -83,7 +99,8 @@ class Ensemble(Section):
     )
     ranks: int = key(
         1,
-        "MPI ranks that share one sample in the analysis; 1: one rank takes the whole batch",
+        "MPI ranks that share one sample, from its preparation (glasses; networks are made on one "
+        "rank each) to its analysis; 1: one rank takes the whole batch",
         "1",
         ge=1,
     )
@@ -133,9 +150,20 @@ class CampaignConfig(Section):
         return common.model_copy(update=changes)
 
     def analyses_of(self, ensemble: str) -> tuple[str, ...]:
-        """Return the analyses of `ensemble` in the order in which a job runs them."""
+        """Return the analyses of `ensemble` in the order in which a job runs them.
+
+        Those that share a job: windows have jobs of their own, see `slices_of`.
+        """
         wanted = self.ensembles[ensemble].analyses
-        return tuple(name for name in ANALYSES if name in wanted)
+        return tuple(name for name in ANALYSES if name in wanted and name != WINDOWS)
+
+    def slices_of(self, ensemble: str) -> int:
+        """Return the slices of the window of `ensemble`, 0 if it asks for no window."""
+        if WINDOWS not in self.ensembles[ensemble].analyses:
+            return 0
+        windows = self.settings_of(ensemble, WINDOWS)
+        assert isinstance(windows, Windows)
+        return windows.slices
 
 
 class _Loader(yaml.SafeLoader):
@@ -209,10 +237,11 @@ def _complete(config: CampaignConfig) -> tuple[CampaignConfig, list[str]]:
     for name, ensemble in config.ensembles.items():
         at = f"ensembles.{name}"
         try:
-            defaults = resolve(ensemble.model).defaults
+            model = resolve(ensemble.model)
         except GlassmodesError as error:
             problems.append(f"{at}.model: {error}")
             continue
+        defaults = model.defaults
         filled: dict[str, Any] = {}
         if isinstance(ensemble.protocol, Network):
             filled, found = _network_numbers(ensemble)
@@ -220,18 +249,37 @@ def _complete(config: CampaignConfig) -> tuple[CampaignConfig, list[str]]:
         else:
             for field in ("dimension", "density"):
                 if getattr(ensemble, field) is None:
+                    if field == "density" and ensemble.packing_fraction is not None:
+                        continue
                     if defaults is None:
                         problems.append(f"{at}.{field}: the model has no default; give the key")
                     else:
                         filled[field] = getattr(defaults, field)
+        if ensemble.packing_fraction is not None:
+            dimension = ensemble.dimension or filled.get("dimension", 3)
+            try:
+                filled["density"] = _packed_density(model, ensemble, dimension)
+            except GlassmodesError as error:
+                problems.append(f"{at}.packing_fraction: {error}")
         if ensemble.settings is not None:
             # Written and read again, the settings must not depend on which keys were given.
             merged = {a: config.settings_of(name, a) for a in ANALYSES}
             filled["settings"] = Analyses.model_validate(merged)
         ensembles[name] = ensemble.model_copy(update=filled)
-        for check in (_mode_problems, _strain_problems):
+        for check in (_mode_problems, _strain_problems, _window_problems):
             problems += (f"{at}.{text}" for text in check(config, name, ensembles[name]))
     return config.model_copy(update={"ensembles": ensembles}), problems
+
+
+def _packed_density(model: Any, ensemble: Ensemble, dimension: int) -> float:
+    """Return the density that the packing fraction of an ensemble asks for."""
+    if not hasattr(model, "density_at"):
+        raise InputError(f"{ensemble.model!r} has no spheres that fill a volume; give a density")
+    density = model.density_at(ensemble.packing_fraction, dimension)
+    given = ensemble.density
+    if given is not None and abs(given / density - 1.0) > 1e-9:
+        raise InputError(f"asks for the density {density:.6g}, but {given:.6g} is given beside it")
+    return density
 
 
 def _network_numbers(ensemble: Ensemble) -> tuple[dict[str, Any], list[str]]:
@@ -273,6 +321,14 @@ def _strain_problems(config: CampaignConfig, name: str, ensemble: Ensemble) -> l
                 if getattr(settings, name) is None
             )
     return found
+
+
+def _window_problems(config: CampaignConfig, name: str, ensemble: Ensemble) -> list[str]:
+    windows = config.settings_of(name, WINDOWS)
+    assert isinstance(windows, Windows)
+    if WINDOWS in ensemble.analyses and windows.between is None:
+        return ["settings.windows.between: not given (nor in analyses.windows)"]
+    return []
 
 
 def _mode_problems(config: CampaignConfig, name: str, ensemble: Ensemble) -> list[str]:

@@ -11,6 +11,7 @@ from glassmodes.campaign.config_section import Section, key
 StrainNames = Annotated[
     tuple[Annotated[str, Field(pattern=r"^[xyzw]{2}$")], ...], Field(min_length=1)
 ]
+Edge = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Modes(Section):
@@ -114,6 +115,35 @@ class Viscoelasticity(Section):
     )
 
 
+class Windows(Section):
+    """All modes between two frequencies inside the spectrum, one job for each slice."""
+
+    between: tuple[Edge, Edge] | None = key(
+        None,
+        "lower and upper frequency; compulsory for ensembles that measure windows",
+        "sqrt(energy/mass)/length",
+    )
+    slices: int = key(
+        1, "slices of about as many modes each; 200 to 300 modes are a good size", "1", ge=1, le=999
+    )
+    method: Literal["auto", "filtered", "shift-invert", "lowest", "slepc", "dense"] = key(
+        "auto",
+        "eigensolver of a slice: band-pass filter, shift-invert, low-pass filter from below, "
+        "SLEPc, LAPACK, or the estimated fastest",
+    )
+    certificate: Literal["auto", "inertia", "count", "none"] = key(
+        "auto",
+        "proof that no mode is missing: inertia counts at both ends, or a second start that must "
+        "find nothing; auto: the first where its factor fits",
+    )
+
+    @model_validator(mode="after")
+    def _rises(self) -> Windows:
+        if self.between is not None and not self.between[0] < self.between[1]:
+            raise ValueError(f"between: {self.between[0]:g} is not below {self.between[1]:g}")
+        return self
+
+
 class Analyses(Section):
     """Settings of the analyses, for all ensembles."""
 
@@ -122,3 +152,4 @@ class Analyses(Section):
     dipoles: Dipoles = key(Dipoles(), "responses to dipoles of forces")
     spectra: Spectra = key(Spectra(), "density of states and non-affine correlator")
     viscoelasticity: Viscoelasticity = key(Viscoelasticity(), "moduli against frequency and time")
+    windows: Windows = key(Windows(), "all modes between two frequencies")

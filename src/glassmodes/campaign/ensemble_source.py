@@ -16,6 +16,7 @@ from glassmodes.campaign.config_protocols import (
     DepletedLattice,
     Network,
     RandomNetwork,
+    RandomStart,
     Vacancies,
 )
 from glassmodes.campaign.manifest import Batch, build_manifest
@@ -81,7 +82,8 @@ class EnsembleSource:
     """One ensemble of a campaign: what was planned and where its results lie.
 
     `coordination_asked` and `stiffness` are those of networks, None for glasses and for a
-    perfect lattice; `lattice` is the one whose closed forms hold, None if none does.
+    perfect lattice; `lattice` is the one whose closed forms hold, None if none does.  `slices`
+    are those of the window, 0 without one.
     """
 
     name: str
@@ -102,6 +104,7 @@ class EnsembleSource:
     coordination_asked: float | None = None
     lattice: str | None = None
     stiffness: float | None = None
+    slices: int = 0
 
     @property
     def volume(self) -> float:
@@ -119,6 +122,14 @@ class EnsembleSource:
             if not Path(path).is_file():
                 raise InputError(f"{path}: the batch is missing; run the stages before the tables")
             yield Block(batch, Path(path), read_records(path))
+
+    def slice_blocks(self, number: int) -> Iterator[Block]:
+        """Yield the records of one slice of the window batch by batch."""
+        for batch in self.batches:
+            path = batch.slice_path(self.results, number)
+            if not path.is_file():
+                raise InputError(f"{path}: the slice is missing; run the stages before the tables")
+            yield Block(batch, path, read_records(path))
 
 
 def ensemble_sources(config: CampaignConfig) -> list[EnsembleSource]:
@@ -152,6 +163,7 @@ def ensemble_sources(config: CampaignConfig) -> list[EnsembleSource]:
                 coordination_asked=getattr(e.protocol, "coordination", None),
                 lattice=_whole_lattice(e.protocol),
                 stiffness=getattr(e.protocol, "stiffness", None),
+                slices=config.slices_of(name),
             )
         )
     return sources
@@ -173,6 +185,8 @@ def describe_protocol(protocol) -> str:
             f"cooled from T = {protocol.temperature:g} to {protocol.final_temperature:g} "
             f"at rate {protocol.rate:g}"
         )
+    if isinstance(protocol, RandomStart):
+        return "quenched from random positions"
     return f"instantaneous quench from T = {protocol.temperature:g}"
 
 

@@ -1,4 +1,4 @@
-"""The two long tables of a campaign, one row per mode and per dipole, as Parquet.
+"""The long tables of a campaign, one row per mode and per dipole, as Parquet.
 
 Written batch by batch and read ensemble by ensemble, so neither side needs them whole.
 """
@@ -94,6 +94,11 @@ def read_stiffness(results: str | Path, ensemble: str) -> dict[str, NDArray]:
     """Read the dipole stiffnesses of one ensemble: ``stiffness`` and ``row``, ``(M,)``."""
     data = _read(results, "dipoles", ensemble, ["sample", "stiffness"])
     return {"stiffness": data["stiffness"], "row": _rows(data["sample"])}
+
+
+def read_window_modes(results: str | Path, ensemble: str) -> dict[str, NDArray]:
+    """Read the modes of one ensemble's windows: frequency and participation_number, ``(M,)``."""
+    return _read(results, "window_modes", ensemble, ["frequency", "participation_number"])
 
 
 def _rows(sample: NDArray) -> NDArray[np.int64]:

@@ -62,6 +62,10 @@ class Batch:
         """Path of the file with the records of one analysis."""
         return Path(results) / "analyses" / self.ensemble / self.id / f"{analysis}.h5"
 
+    def slice_path(self, results: str | Path, number: int) -> Path:
+        """Path of the file with the records of one slice of the window."""
+        return self.analysis_path(results, f"windows-{number:03d}")
+
     def timings_path(self, results: str | Path, stage: str) -> Path:
         """Path of the wall times of each sample in the stage prepare or analyse."""
         return Path(results) / "timings" / stage / self.ensemble / f"{self.id}.csv"

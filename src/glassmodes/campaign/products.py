@@ -19,6 +19,7 @@ FIGURE_NEEDS: dict[str, Needs] = {
     "density_of_states": one_of("modes"),
     "cumulative": one_of("modes"),
     "participation": one_of("modes"),
+    "windows": one_of("windows"),
     "exponent_scan": one_of("modes"),
     "shear_modulus": one_of("moduli"),
     "moduli_by_ensemble": one_of("moduli"),
@@ -38,8 +39,8 @@ FIGURE_NEEDS: dict[str, Needs] = {
 def features_of(config: CampaignConfig) -> frozenset[str]:
     """Return the analyses of all ensembles, and ``networks`` or ``glasses`` for what they are."""
     features: set[str] = set()
-    for name, ensemble in config.ensembles.items():
-        features.update(config.analyses_of(name))
+    for ensemble in config.ensembles.values():
+        features.update(ensemble.analyses)
         features.add("networks" if is_network(ensemble) else "glasses")
     return frozenset(features)
 

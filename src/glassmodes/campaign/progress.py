@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from glassmodes.campaign import costs
+from glassmodes.campaign import costs, window_costs
 from glassmodes.campaign.config import CampaignConfig
 from glassmodes.campaign.manifest import Batch, build_manifest
 
-STAGES = ("prepare", "analyse")
+STAGES = ("prepare", "analyse", "windows")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ class CampaignProgress:
     """
 
     def __init__(self, config: CampaignConfig, stages: tuple[str, ...] = STAGES) -> None:
-        self.config, self.stages = config, stages
+        sliced = any(config.slices_of(name) for name in config.ensembles)
+        self.config = config
+        self.stages = tuple(stage for stage in stages if sliced or stage != "windows")
         self.batches = build_manifest(config)
         self._finished: dict[str, set[str]] = {stage: set() for stage in stages}
 
@@ -51,9 +53,11 @@ class CampaignProgress:
         done = total = 0
         left = whole = 0.0
         for batch in self.batches:
+            if stage == "windows" and not self.config.slices_of(batch.ensemble):
+                continue
             size = len(batch.indices)
             ready = self._ready(batch, stage)
-            seconds = costs.batch_seconds(self.config, batch, stage)
+            seconds = stage_seconds(self.config, batch, stage)
             done, total = done + ready, total + size
             whole += seconds
             left += seconds * (1.0 - ready / size)
@@ -65,6 +69,12 @@ class CampaignProgress:
         if batch.name in finished:
             return len(batch.indices)
         results = self.config.results
+        if stage == "windows":
+            slices = self.config.slices_of(batch.ensemble)
+            there = sum(batch.slice_path(results, k).is_file() for k in range(slices))
+            if there == slices:
+                finished.add(batch.name)
+            return len(batch.indices) * there // slices
         kinds: tuple[str, ...] = ("samples",)
         if stage == "prepare":
             files = [batch.samples_path(results)]
@@ -83,6 +93,17 @@ class CampaignProgress:
         except OSError:
             return 0
         return min(len(batch.indices), sum(count == len(kinds) for count in parts.values()))
+
+
+def stage_seconds(config: CampaignConfig, batch: Batch, stage: str) -> float:
+    """Estimate the core-seconds of a batch in one stage, of all slices for windows."""
+    if stage != "windows":
+        return costs.batch_seconds(config, batch, stage)
+    slices, ranks = config.slices_of(batch.ensemble), config.ensembles[batch.ensemble].ranks
+    if not slices:
+        return 0.0
+    each = window_costs.slice_seconds(config, batch.ensemble)
+    return ranks * slices * len(batch.indices) * each
 
 
 class Estimate:
@@ -145,20 +166,23 @@ def describe_plan(config: CampaignConfig) -> dict[str, Any]:
             {
                 "samples": config.ensembles[batch.ensemble].samples,
                 "ranks": config.ensembles[batch.ensemble].ranks,
-                "core_hours_prepare": 0.0,
-                "core_hours_analyse": 0.0,
+                "slices": config.slices_of(batch.ensemble),
+                **{f"core_hours_{stage}": 0.0 for stage in STAGES},
                 "memory_mb": costs.job_megabytes(config, batch.ensemble, "analyse"),
                 "batches": [],
             },
         )
         entry["batches"].append(batch.name)
         for stage in STAGES:
-            hours = costs.batch_seconds(config, batch, stage) / 3600
+            hours = stage_seconds(config, batch, stage) / 3600
             entry[f"core_hours_{stage}"] += hours
     for entry in ensembles.values():
         for stage in STAGES:
             entry[f"core_hours_{stage}"] = float(f"{entry[f'core_hours_{stage}']:.3g}")
-    jobs = 2 * sum(len(entry["batches"]) for entry in ensembles.values())
+    jobs = sum(
+        len(entry["batches"]) * (1 + bool(config.analyses_of(name)) + entry["slices"])
+        for name, entry in ensembles.items()
+    )
     hours = sum(entry[f"core_hours_{stage}"] for entry in ensembles.values() for stage in STAGES)
     return {
         "jobs": jobs,

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from glassmodes import __version__
-from glassmodes.campaign.config import CampaignConfig
+from glassmodes.campaign.config import WINDOWS, CampaignConfig
 from glassmodes.campaign.versions import STAGE_VERSIONS
 from glassmodes.files import write_bytes
 
@@ -51,6 +51,11 @@ def analysis_settings(config: CampaignConfig, ensemble: str, analysis: str) -> d
         **config.settings_of(ensemble, analysis).model_dump(mode="json"),
         "samples": fingerprint(preparation_settings(config, ensemble)),
     }
+
+
+def slice_settings(config: CampaignConfig, ensemble: str, number: int) -> dict[str, Any]:
+    """Return everything that decides the records of one slice of a window."""
+    return {**analysis_settings(config, ensemble, WINDOWS), "slice": number}
 
 
 def model_content(model: str) -> str:

@@ -107,7 +107,11 @@ _MODES = (
     _number("residual", "1", ragged=True),
     _number("vectors", "1", "N", "d", ragged=True, optional=True),
     _integer("zero_modes"),
+    _integer("rattlers", optional=True),
     RecordColumn("certified", "flag"),
+    RecordColumn("certificate", "text"),
+    _number("modes_counted", "1"),
+    _number("modes_counted_error", "1"),
     _number("complete_below", FREQUENCY),
     _integer("products"),
 )
@@ -128,6 +132,7 @@ _MODULI = (
     _number("debye_frequency", FREQUENCY),
     _number("mass_density", "mass/length^d"),
     _number("residual", "1"),
+    _integer("rattlers", optional=True),
 )
 
 _DIPOLES = (
@@ -174,6 +179,21 @@ _VISCOELASTICITY = (
     _integer("steps"),
 )
 
+_WINDOWS = (
+    _integer("slice"),
+    _number("frequency", FREQUENCY, ragged=True),
+    _number("participation_ratio", "1", ragged=True),
+    _number("residual", "1", ragged=True),
+    _number("complete_above", FREQUENCY),
+    _number("complete_below", FREQUENCY),
+    _number("modes_expected", "1"),
+    _number("modes_expected_error", "1"),
+    _integer("modes_counted"),
+    RecordColumn("certificate", "text"),
+    RecordColumn("certified", "flag"),
+    _integer("products"),
+)
+
 #: Columns by the name of the records; ``samples`` are those of the stage prepare.
 SCHEMAS: dict[str, tuple[RecordColumn, ...]] = {
     "samples": COMMON + _SAMPLES,
@@ -182,4 +202,5 @@ SCHEMAS: dict[str, tuple[RecordColumn, ...]] = {
     "dipoles": COMMON + _DIPOLES,
     "spectra": COMMON + _SPECTRA,
     "viscoelasticity": COMMON + _VISCOELASTICITY,
+    "windows": COMMON + _WINDOWS,
 }

@@ -209,11 +209,13 @@ def read_header(path: str | Path) -> Header:
 def read_sample(path: str | Path, index: int) -> Sample:
     """Read one sample of a batch file of the stage prepare and verify its digest."""
     with _opened(path) as file:
-        group = file.get(f"samples/{_sample_name(index)}")
-        if group is None:
-            raise InputError(f"{path} holds no sample {index}")
-        _verify(group, path)
-        return Sample.from_group(group)
+        return Sample.from_group(_verified_sample(file, path, index))
+
+
+def sample_group(path: str | Path, index: int) -> str:
+    """Verify the digest of one sample and return its group, for `Domain.read`."""
+    with _opened(path) as file:
+        return _verified_sample(file, path, index).name
 
 
 def is_valid(path: str | Path, fingerprint: str) -> bool:
@@ -363,12 +365,30 @@ class _opened:
         )
 
 
+def _verified_sample(file: h5py.File, path: str | Path, index: int) -> h5py.Group:
+    group = file.get(f"samples/{_sample_name(index)}")
+    if group is None:
+        raise InputError(f"{path} holds no sample {index}")
+    _verify(group, path)
+    return group
+
+
 def _verify(group: h5py.Group, path: str | Path) -> None:
     if group.attrs.get("digest") != _digest(group):
         raise InputError(
             f"cannot read {path}: {group.name} does not match its digest; the file is damaged, "
             "delete it and run again"
         )
+
+
+def _pieces(dataset: h5py.Dataset, piece: int = 2**25) -> Iterator[NDArray]:
+    """Yield the values of a dataset, some rows of about `piece` bytes at a time."""
+    if dataset.ndim == 0:
+        yield dataset[()]
+        return
+    rows = max(1, piece * len(dataset) // max(dataset.nbytes, 1))
+    for first in range(0, len(dataset), rows):
+        yield dataset[first : first + rows]
 
 
 def _digest(group: h5py.Group) -> str:
@@ -383,9 +403,9 @@ def _digest(group: h5py.Group) -> str:
                 content = value.tolist() if value.dtype == object else value.tobytes()
                 digest.update(f"{key}={value.dtype}{value.shape}{content!r}\n".encode())
         if isinstance(item, h5py.Dataset):
-            values = np.ascontiguousarray(item[()])
-            digest.update(f"{values.dtype.str}{values.shape}\n".encode())
-            digest.update(values.tobytes())
+            digest.update(f"{item.dtype.str}{item.shape or (1,)}\n".encode())
+            for values in _pieces(item):
+                digest.update(np.ascontiguousarray(values).tobytes())
 
     add("", group)
     group.visititems(add)

@@ -145,12 +145,17 @@ def stage_rules(config: CampaignConfig, stage: str) -> list[str]:
     if stage == "prepare":
         return sorted({f"prepare_batch{'_mpi' * mpi}" for mpi in parallel.values()})
     if stage == "analyse":
-        return sorted(
-            {
-                f"analyse_batch{'_mpi' * mpi}_{'_'.join(config.analyses_of(name))}"
-                for name, mpi in parallel.items()
-            }
-        )
+        together = {
+            f"analyse_batch{'_mpi' * mpi}_{'_'.join(config.analyses_of(name))}"
+            for name, mpi in parallel.items()
+            if config.analyses_of(name)
+        }
+        sliced = {
+            f"search_slice{'_mpi' * mpi}"
+            for name, mpi in parallel.items()
+            if config.slices_of(name)
+        }
+        return sorted(together | sliced)
     return {
         "tables": ["write_tables"],
         "fits": ["write_fits", "write_comparison"],

@@ -128,7 +128,14 @@ _TABLES = (
             SAMPLE,
             integer("modes", "modes kept"),
             integer("zero_modes", "null vectors, the d translations included"),
+            integer("rattlers", "particles without contacts that bear a load"),
             flag("certified", "an inertia count found no other mode below the edge"),
+            text(
+                "certificate",
+                "inertia, or second start and count where no factor fits, or none",
+            ),
+            number("modes_counted", "1", "modes below `complete_below` by the count"),
+            number("modes_counted_error", "1", "its standard error, 0 for an inertia count"),
             number("complete_below", FREQUENCY, "all modes below this frequency are known"),
             number("lowest_frequency", FREQUENCY, "lowest mode"),
             number("largest_residual", "1", "largest ||H psi - lambda psi|| / lambda"),
@@ -151,6 +158,48 @@ _TABLES = (
             flag("complete", "the frequency lies in the window complete in every sample"),
         ),
         needs=one_of("modes"),
+    ),
+    TableSchema(
+        "windows",
+        "tables/windows.csv",
+        "one row per sample and slice of the window: what was found and what vouches for it",
+        (
+            ENSEMBLE,
+            SAMPLE,
+            integer("slice", "slice of the window, from 0, lowest first"),
+            number(
+                "complete_above", FREQUENCY, "lower end of the slice; empty without a certificate"
+            ),
+            number(
+                "complete_below", FREQUENCY, "upper end of the slice; empty without a certificate"
+            ),
+            flag("joined", "the slice begins where the one before it ends"),
+            integer("modes", "modes found"),
+            integer("modes_counted", "modes by inertia counts at both ends; empty without them"),
+            number("modes_expected", "1", "modes by the kernel polynomial density of states"),
+            number("modes_expected_error", "1", "its standard error over random vectors"),
+            text("certificate", "`inertia`, `second start` or `none`"),
+            flag("certified", "the inertia counts say that no mode is missing"),
+            number("largest_residual", "1", "largest ||H psi - lambda psi|| / lambda"),
+            integer("products", "products of the Hessian with a vector"),
+        ),
+        needs=one_of("windows"),
+    ),
+    TableSchema(
+        "window_modes",
+        "tables/window_modes.parquet",
+        "one row per mode of a window",
+        (
+            ENSEMBLE,
+            SAMPLE,
+            integer("slice", "slice of the window, from 0, lowest first"),
+            number("frequency", FREQUENCY, "angular frequency sqrt(lambda)"),
+            number("participation_ratio", "1", "e = (sum z_i^2)^2 / (N sum z_i^4)"),
+            number("participation_number", "1", "N e"),
+            number("residual", "1", "||H psi - lambda psi|| / lambda"),
+            flag("certified", "inertia counts say that no mode of its slice is missing"),
+        ),
+        needs=one_of("windows"),
     ),
     TableSchema(
         "density_of_states",

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from glassmodes.campaign import mode_tables, modulus_tables, spectral_tables
+from glassmodes.campaign import mode_tables, modulus_tables, spectral_tables, window_tables
 from glassmodes.campaign.config import CampaignConfig
 from glassmodes.campaign.ensemble_source import PREPARE, Block, EnsembleSource, ensemble_sources
 from glassmodes.campaign.long_tables import LongTableWriter
@@ -75,6 +75,9 @@ def _write_ensemble(
     if "dipoles" in source.analyses:
         _write_dipoles(source, dipoles, options, writers)
     _write_spectral(source, options, writers)
+    if source.slices:
+        _write_all(writers["windows"], window_tables.slice_rows(source))
+        _write_all(writers["window_modes"], window_tables.window_mode_columns(source))
     density = moduli.scalars["mass_density"]
     writers["ensembles"].write(
         {
@@ -196,10 +199,10 @@ def _write_one(writer, row: dict[str, Any] | None) -> None:
 def _write_samples(source: EnsembleSource, writer: TableWriter) -> Counter:
     """Write the rows of `samples`, batch by batch; count prepared and refused samples."""
     status: Counter = Counter()
-    stages = [iter(source.blocks(name)) for name in source.analyses]
+    every = {name: source.blocks(name) for name in source.analyses}
+    every |= {f"windows, slice {k}": source.slice_blocks(k) for k in range(source.slices)}
     for block in source.blocks(PREPARE):
-        analyses = [next(stage) for stage in stages]
-        refusals = _refusals(block, dict(zip(source.analyses, analyses, strict=True)))
+        refusals = _refusals(block, {name: next(blocks) for name, blocks in every.items()})
         for k, index in enumerate(block.array("index")):
             stage, reason, message = refusals.get(int(index), ("", "", ""))
             status["refused"] += bool(stage)

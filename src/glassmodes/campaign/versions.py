@@ -9,11 +9,12 @@ from __future__ import annotations
 
 STAGE_VERSIONS: dict[str, int] = {
     "prepare": 1,
-    "modes": 2,
-    "moduli": 1,
-    "dipoles": 1,
+    "modes": 3,
+    "moduli": 2,
+    "dipoles": 2,
     "spectra": 1,
     "viscoelasticity": 1,
+    "windows": 1,
     "tables": 1,
     "fits": 1,
     "figures": 1,

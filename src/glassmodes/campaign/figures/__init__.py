@@ -18,6 +18,7 @@ from glassmodes.campaign.figures import (
     preparation,
     vibrations,
     viscoelastic,
+    windows,
 )
 from glassmodes.campaign.figures.style import paper_style
 from glassmodes.campaign.products import figures_of
@@ -62,6 +63,14 @@ FIGURES: dict[str, FigureSpec] = {
         "Running average of the number of participating particles N e. Localised modes collapse "
         "onto one curve for all N, extended ones grow with N. Triangles at the top: lowest "
         "transverse phonon.",
+    ),
+    "windows": FigureSpec(
+        windows.draw_windows,
+        "Modes in a window",
+        "Left: number of participating particles N e of every mode found between two frequencies "
+        "inside the spectrum. Right: modes found in each slice against the number that the kernel "
+        "polynomial density of states expects there, with its error over random vectors; open "
+        "symbols are slices without an inertia certificate.",
     ),
     "exponent_scan": FigureSpec(
         vibrations.draw_exponent_scan,
