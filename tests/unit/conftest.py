@@ -166,3 +166,20 @@ def dense_system_of():
 def plain_energy_of():
     """Return the class that gives the energy of a sample under any deformation."""
     return PlainEnergy
+
+
+@pytest.fixture
+def options():
+    """Return a function that sets PETSc options; they are gone after the test."""
+    from petsc4py import PETSc
+
+    base, names = PETSc.Options(), []
+
+    def set_options(**values):
+        for name, value in values.items():
+            base[name] = value
+            names.append(name)
+
+    yield set_options
+    for name in names:
+        base.delValue(name)

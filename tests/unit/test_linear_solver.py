@@ -20,23 +20,6 @@ def operator(comm_self, request):
     return operator
 
 
-@pytest.fixture
-def options():
-    """Return a function that sets PETSc options; they are gone after the test."""
-    from petsc4py import PETSc
-
-    base, names = PETSc.Options(), []
-
-    def set_options(**values):
-        for name, value in values.items():
-            base[name] = value
-            names.append(name)
-
-    yield set_options
-    for name in names:
-        base.delValue(name)
-
-
 def first_pinned(operator):
     pinned = np.zeros(operator.n_local // operator.site_size, bool)
     pinned[0] = operator.first_row == 0

@@ -31,22 +31,6 @@ def exact(operator):
     return np.linalg.eigvalsh(operator.local_rows().toarray())[6:]
 
 
-@pytest.fixture
-def options():
-    from petsc4py import PETSc
-
-    base, names = PETSc.Options(), []
-
-    def set_options(**values):
-        for name, value in values.items():
-            base[name] = value
-            names.append(name)
-
-    yield set_options
-    for name in names:
-        base.delValue(name)
-
-
 def find(operator, count=COUNT):
     return shift_invert(operator, Target(count=count, extra=0), spectral_bound(operator))
 

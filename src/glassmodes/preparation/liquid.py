@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -130,7 +131,7 @@ def make_liquid(
     return Liquid(history.positions, history.evidence)
 
 
-class History:
+class History(ABC):
     """One run through a protocol.
 
     A subclass says how velocities are drawn and how far particles have come; to it `positions`
@@ -147,13 +148,13 @@ class History:
         self.dt = protocol.time_step or default_time_step(protocol.temperature)
         self.evidence: dict[str, Any] = {"time_step": self.dt, "molecular_dynamics_steps": 0}
 
+    @abstractmethod
     def draw_velocities(self, temperature: float) -> np.ndarray:
         """Return Maxwell's velocities of zero momentum at exactly this temperature."""
-        raise NotImplementedError
 
+    @abstractmethod
     def squared_displacement(self, start) -> float:
         """Return the mean squared displacement since `start`, in units of a0²."""
-        raise NotImplementedError
 
     def pass_through(self) -> None:
         """Melt, equilibrate and, where the protocol says so, cool."""
