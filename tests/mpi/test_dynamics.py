@@ -9,7 +9,7 @@ from glassmodes.domain import Domain
 from glassmodes.errors import InputError, SampleError
 from glassmodes.kernels import domain_forces, dynamics
 from glassmodes.kernels.dynamics import PairDynamics
-from glassmodes.mechanics import forces
+from glassmodes.mechanics import forces, hessian
 from glassmodes.mechanics.interactions import domain_interactions, find_interactions
 from glassmodes.models import named
 from glassmodes.parallel import split_range
@@ -78,6 +78,21 @@ def test_first_steps_of_fire_are_those_of_one_rank(comm, liquid):
     np.testing.assert_allclose(x, expected, atol=1e-9)
     assert found.evaluations == info.evaluations == 31 and not found.converged
     assert found.max_force == pytest.approx(info.max_force, rel=1e-7)
+
+
+def test_longest_step_of_fire_follows_the_largest_eigenvalue(comm, liquid):
+    """It is 1.15 / omega_max, well below the stability limit 2 / omega_max."""
+    sample, potential = liquid
+    sample = replace(sample, masses=None)
+    dense = hessian.sparse(find_interactions(sample, potential)).toarray()
+    stiffest = np.linalg.eigvalsh(dense)[-1]
+    domain = Domain.of(comm, sample)
+    motion = DomainDynamics(domain, potential)
+    domain, moving = motion._begin(domain)
+    with moving:
+        found = motion._longest_fire_step(domain, moving) * np.sqrt(stiffest)
+    # Lanczos stops within 2 % below the eigenvalue, hence within 1 % above the step
+    assert 1.15 * (1 - 1e-9) <= found <= 1.15 * 1.011
 
 
 @pytest.mark.parametrize("thermostat_time", (0.0, 0.2), ids=("free", "thermostat"))
