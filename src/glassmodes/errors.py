@@ -60,6 +60,19 @@ class ResourceError(GlassmodesError):
     exit_code = 4
 
 
+def printable(text: str) -> str:
+    """Return `text` with everything that would steer a terminal written as an escape.
+
+    Names of files, keys and labels come from elsewhere: ``ESC [ 2 J`` clears the screen, and some
+    letters turn the direction of what follows.  Line ends and tabs stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the known name nearest to `name`, or ``""``."""
     match = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)

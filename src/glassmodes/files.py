@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -87,8 +88,11 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         _flush_to_disk(temporary)
         os.replace(temporary, target)
         _flush_to_disk(target.parent)
-    except OSError as error:
-        raise InputError(f"cannot write {target}: {_describe(error)}") from error
+    except (OSError, RuntimeError) as error:
+        refusal = _system_error(error)
+        if refusal is None:
+            raise
+        raise InputError(f"cannot write {target}: {_describe(refusal)}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -237,9 +241,19 @@ def _flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
+def _system_error(error: Exception) -> OSError | None:
+    """Return the refusal of the operating system; HDF5 hides it in a RuntimeError on closing."""
+    found = re.search(r"errno = (\d+)", str(error))
+    if found and not getattr(error, "errno", None):
+        return OSError(int(found[1]), os.strerror(int(found[1])))
+    return error if isinstance(error, OSError) else None
+
+
 def _describe(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return "the disk is full; free some space or choose another folder"
     if error.errno == errno.EDQUOT:
         return "the disk quota is used up; free some space or choose another folder"
+    if error.errno == errno.EFBIG:
+        return "the file is larger than a limit allows (ulimit -f); raise it"
     return (error.strerror or str(error) or type(error).__name__).splitlines()[0]

@@ -18,11 +18,26 @@ import numpy as np
 from glassmodes import __version__
 from glassmodes.errors import InputError
 from glassmodes.files import check_input, located, write_hdf5
+from glassmodes.hdf5_structure import read_json, require_plain, text_of
 from glassmodes.parallel import split_range
 
 FORMAT = "glassmodes-sample"
 FORMAT_VERSION = 1
 DIMENSIONS = (2, 3, 4)
+FARTHEST = 1e6
+"""Boxes that a particle may be away from the origin: folding then keeps ten digits."""
+
+LARGEST_SPECIES = 10**6
+
+_COMPULSORY = (
+    *(f"particles/all/{name}" for name in ("position", "species", "mass", "box/edges")),
+    *(f"parameters/{name}" for name in ("model", "provenance")),
+)
+_STORED = (
+    *_COMPULSORY,
+    "particles/all/diameter",
+    *(f"connectivity/{name}" for name in ("bonds", "stiffness", "rest_lengths")),
+)
 
 
 @dataclass
@@ -108,7 +123,7 @@ class Sample:
         """Return the positions folded into [0, edge) along every axis, shape (N, d)."""
         folded = self.positions - self.box * np.floor(self.positions / self.box)
         # A tiny negative coordinate rounds to the edge itself; the second fold sends it to 0.
-        return np.where(folded >= self.box, 0.0, folded)
+        return np.where((folded >= self.box) | (folded < 0.0), 0.0, folded)
 
     def validate(self, particles: int | None = None) -> Sample:
         """Return the sample itself if every array is usable.
@@ -136,13 +151,41 @@ class Sample:
         _expect_finite("positions", x)
         _expect_positive("box", self.box)
         _expect_positive("masses", self.masses)
+        self._expect_resolved()
         if self.species.min(initial=0) < 0:
             raise InputError(f"species has the label {self.species.min()}; labels are 0, 1, 2, ...")
+        if self.species.max(initial=0) > LARGEST_SPECIES:
+            raise InputError(
+                f"species has the label {self.species.max()}; at most {LARGEST_SPECIES} works"
+            )
         if self.diameters is not None:
             _expect_shape("diameters", self.diameters, (n,), "one diameter per particle")
             _expect_positive("diameters", self.diameters)
         self._validate_bonds(n if particles is None else particles)
         return self
+
+    def _expect_resolved(self) -> None:
+        """Raise `InputError` if double precision cannot hold the densities or the folded positions.
+
+        Numbers of 1e300 are finite and still give infinite volumes and differences of 0.
+        """
+        with np.errstate(over="ignore", under="ignore", divide="ignore"):
+            volume, mass = np.prod(self.box), self.masses.sum()
+            sizes = np.array([volume, 1.0 / volume])
+            if self.particles:
+                sizes = np.append(sizes, [mass, mass / volume])
+            far = np.abs(self.positions) > FARTHEST * self.box
+        if not np.all(np.isfinite(sizes) & (sizes > 0)):
+            raise InputError(
+                f"box and masses give a volume of {volume:g} and a mass of {mass:g}, beyond double "
+                "precision; check the units"
+            )
+        if np.any(far):
+            k = int(np.flatnonzero(far.any(axis=1))[0])
+            raise InputError(
+                f"positions holds a particle ({k}) more than {FARTHEST:g} boxes away, where its "
+                "place in the box is lost; fold the positions into the box"
+            )
 
     def _validate_bonds(self, n: int) -> None:
         if self.bonds is None:
@@ -235,36 +278,45 @@ class Sample:
         `parallel.split_range`, with bonds between the particles of the whole sample.
         """
         where = f"{group.file.filename}:{group.name}"
-        if _text(group.attrs.get("format", "")) != FORMAT:
+        if text_of(group.attrs.get("format", "")) != FORMAT:
             raise InputError(
                 f"{where} holds no glassmodes sample; convert other files with `glassmodes import`"
             )
         if int(group.attrs["format_version"]) > FORMAT_VERSION:
             raise InputError(f"{where} was written by a newer glassmodes; update this one")
-        particles = group["particles/all"]
-        connectivity = group.get("connectivity", {})
-        parameters = group["parameters"]
+        stored = {path: require_plain(group, path) for path in _STORED}
+        for path, dataset in stored.items():
+            if dataset is None and path in _COMPULSORY:
+                raise InputError(f"{where} has no {path}; the file is damaged")
+            if dataset is not None and not isinstance(dataset, h5py.Dataset):
+                raise InputError(f"{where} has no dataset {path}; the file is damaged")
 
-        def rows(folder, name):
-            first, last = split_range(len(folder[name]), *part) if part else (0, None)
-            return folder[name][first:last]
+        def rows(path):
+            dataset = stored[path]
+            if dataset is None:
+                return None
+            if not dataset.shape:
+                raise InputError(f"{where} has one number for {path}; the file is damaged")
+            first, last = split_range(len(dataset), *part) if part else (0, None)
+            return dataset[first:last]
 
-        def optional(folder, name):
-            return rows(folder, name) if name in folder else None
-
+        texts = {
+            name: text_of(stored[f"parameters/{name}"][()]) for name in ("model", "provenance")
+        }
         sample = cls(
-            positions=rows(particles, "position"),
-            box=particles["box/edges"][()],
-            species=rows(particles, "species"),
-            diameters=optional(particles, "diameter"),
-            masses=rows(particles, "mass"),
-            bonds=optional(connectivity, "bonds"),
-            stiffness=optional(connectivity, "stiffness"),
-            rest_lengths=optional(connectivity, "rest_lengths"),
-            model=json.loads(_text(parameters["model"][()])),
-            provenance=json.loads(_text(parameters["provenance"][()])),
+            positions=rows("particles/all/position"),
+            box=stored["particles/all/box/edges"][()],
+            species=rows("particles/all/species"),
+            diameters=rows("particles/all/diameter"),
+            masses=rows("particles/all/mass"),
+            bonds=rows("connectivity/bonds"),
+            stiffness=rows("connectivity/stiffness"),
+            rest_lengths=rows("connectivity/rest_lengths"),
+            **{
+                name: read_json(text, f"the text parameters/{name}") for name, text in texts.items()
+            },
         )
-        return sample.validate(len(particles["position"]) if part else None)
+        return sample.validate(len(stored["particles/all/position"]) if part else None)
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the sample to an HDF5 file, atomically; `InputError` if that is impossible."""
@@ -372,9 +424,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        value = value.item()
-    return value.decode() if isinstance(value, bytes) else str(value)

@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from glassmodes.campaign.config_analyses import Analyses, Modes, Windows
 from glassmodes.campaign.config_problems import describe_problems, unknown_keys
 from glassmodes.campaign.config_protocols import Network, Protocol
-from glassmodes.campaign.config_section import Section, key
+from glassmodes.campaign.config_section import PrintableText, Section, key
 from glassmodes.errors import GlassmodesError, InputError
+from glassmodes.yaml_files import read_yaml
 
 AnalysisName = Literal["modes", "moduli", "dipoles", "spectra", "viscoelasticity", "windows"]
 WINDOWS = "windows"
@@ -41,11 +41,21 @@ ENSEMBLE_NAME = r"^[a-z][a-z0-9_]*$"
 class Campaign(Section):
     """The campaign as a whole."""
 
-    title: str = key("glassmodes campaign", "heading of the report")
-    seed: int = key(..., "from which the seed of every sample follows", "1", ge=0)
-    results: str = key(
+    title: PrintableText = key("glassmodes campaign", "heading of the report")
+    seed: int = key(..., "from which the seed of every sample follows", "1", ge=0, lt=2**63)
+    results: PrintableText = key(
         "results", "folder for everything that is written, relative to the working folder"
     )
+
+    @field_validator("results")
+    @classmethod
+    def _a_folder(cls, results: str) -> str:
+        found = [letter for letter in "{}*?[]" if letter in results]
+        if found:  # patterns to Snakemake
+            raise ValueError(f"the name of the folder holds {found[0]}; use letters and digits")
+        if not results.strip() or results.startswith("-") or len(results) > 1000:
+            raise ValueError("give the name of a folder")
+        return results
 
 
 class Statistics(Section):
@@ -72,9 +82,11 @@ class Statistics(Section):
 class Ensemble(Section):
     """Samples that differ in their seed only."""
 
-    title: str = key("", "label in figures and tables; empty: the ensemble's own name")
-    model: str = key(..., "named model (`ipl_2d`, ...), or the path of a model file (.yaml)")
-    particles: int = key(..., "particles per sample N", "1", ge=2)
+    title: PrintableText = key("", "label in figures and tables; empty: the ensemble's own name")
+    model: PrintableText = key(
+        ..., "named model (`ipl_2d`, ...), or the path of a model file (.yaml)"
+    )
+    particles: int = key(..., "particles per sample N", "1", ge=2, le=10**9)
     dimension: int | None = key(
         None, "dimension of space; null: that of the model", "1", ge=2, le=4
     )
@@ -89,11 +101,11 @@ class Ensemble(Section):
         lt=5,
     )
     protocol: Protocol = key(..., "how the glasses are made")
-    samples: int = key(..., "samples to make; may be raised later", "1", ge=1)
+    samples: int = key(..., "samples to make; may be raised later", "1", ge=1, le=10_000_000)
     batch_size: int = key(
         50,
-        "samples that one job prepares or analyses; choose it once, so that jobs last a few "
-        "minutes here and 15 to 60 minutes on a cluster",
+        "samples that one job prepares or analyses; choose it so that jobs last a few "
+        "minutes here and 15 to 60 minutes on a cluster; another size later computes nothing again",
         "1",
         ge=1,
     )
@@ -104,7 +116,9 @@ class Ensemble(Section):
         "1",
         ge=1,
     )
-    seed: int | None = key(None, "replaces the campaign's seed; null: that of the campaign", "1")
+    seed: int | None = key(
+        None, "replaces the campaign's seed; null: that of the campaign", "1", ge=0, lt=2**63
+    )
     analyses: tuple[AnalysisName, ...] = key(DEFAULT_ANALYSES, "what is measured in each sample")
     settings: Analyses | None = key(
         None, "replaces settings of the section `analyses` for this ensemble; same keys"
@@ -166,21 +180,6 @@ class CampaignConfig(Section):
         return windows.slices
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key that stands twice in one mapping is an error."""
-
-    def construct_mapping(self, node, deep=False):
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            if key_node.value in seen and key_node.tag != "tag:yaml.org,2002:merge":
-                line = key_node.start_mark.line + 1
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key_node.value!r} of line {line} stands there twice"
-                )
-            seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
-
-
 def load_config(path: str | Path) -> CampaignConfig:
     """Read and check a configuration file.
 
@@ -190,15 +189,7 @@ def load_config(path: str | Path) -> CampaignConfig:
         Missing file, broken YAML, unknown keys and wrong values, one line per problem
         that starts with the path of the key.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        content = yaml.load(text, Loader=_Loader)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise InputError(f"{path}: cannot read the configuration ({reason})") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
-    return check_config(content, str(path))
+    return check_config(read_yaml(path, "the configuration"), str(path))
 
 
 def check_config(content: Any, origin: str = "configuration") -> CampaignConfig:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from glassmodes.cli import answer, failure, petsc
 from glassmodes.cli.launch import launched_size
 from glassmodes.cli.parser import build_parser, parse
+from glassmodes.errors import printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,9 +96,16 @@ def _start_log(args, rank: int) -> None:
     for handler in logger.handlers[:]:
         logger.removeHandler(handler)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("glassmodes: %(message)s"))
+    handler.setFormatter(_PlainFormatter("glassmodes: %(message)s"))
     logger.addHandler(handler)
     logger.propagate = False
+
+
+class _PlainFormatter(logging.Formatter):
+    """Lines in which names from elsewhere cannot steer the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def _print(result, as_json: bool, stdout) -> None:

@@ -12,10 +12,12 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any, TextIO
+
+from glassmodes.errors import printable
 
 
 def jsonable(value: Any) -> Any:
@@ -48,9 +50,29 @@ def render_json(result: Mapping) -> str:
     return json.dumps(jsonable(result), allow_nan=False) + "\n"
 
 
+class Page(dict):
+    """A result that has a form of its own for people.
+
+    Parameters
+    ----------
+    content
+        The result.
+    render
+        Makes the text from the result.
+    """
+
+    def __init__(self, content: Mapping, render: Callable[[Mapping], str]) -> None:
+        super().__init__(content)
+        self.render = render
+
+
 def render_text(result: Mapping) -> str:
     """Return `result` as lines of ``key: value`` for people; long lists are summarised."""
-    return "".join(f"{line}\n" for line in _lines(jsonable(result), ""))
+    if isinstance(result, Page):
+        return printable(result.render(jsonable(result)))
+    return "".join(
+        printable(line.replace("\n", "\\n")) + "\n" for line in _lines(jsonable(result), "")
+    )
 
 
 def _lines(result: Mapping, indent: str) -> Iterator[str]:

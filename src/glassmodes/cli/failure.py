@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 
-from glassmodes.errors import GlassmodesError, ResourceError
+from glassmodes.errors import GlassmodesError, ResourceError, printable
 
 #: Seconds that a failing rank waits for the other ranks before it aborts them.
 PATIENCE_S = 10.0
@@ -114,4 +114,4 @@ def _write(text: str) -> None:
 
 
 def _one_line(text: str) -> str:
-    return "; ".join(part.strip() for part in text.splitlines() if part.strip())
+    return printable("; ".join(part.strip() for part in text.splitlines() if part.strip()))

@@ -10,9 +10,9 @@ from glassmodes.parallel import on_root
 DESCRIPTION = """\
 Read a sample, attach its interaction model and write it as a sample file.
 
-Formats: extended XYZ (.xyz, .extxyz), LAMMPS data and dump (sorted by id), GSD, .npz (arrays
-positions, box, species, optional diameters, masses, bonds, stiffness, rest_lengths; a network
-needs positions, box and bonds only) and our own HDF5. Boxes are orthorhombic and periodic.
+Formats: extended XYZ (.xyz, .extxyz), LAMMPS data and dump (sorted by id), GSD, .npz or plain HDF5
+(arrays positions, box, species, optional diameters, masses, bonds, stiffness, rest_lengths; a
+network needs positions, box and bonds only) and our own HDF5. Boxes are orthorhombic and periodic.
 LAMMPS types 1, 2, ... become species 0, 1, ...
 
 The sample must fit its model: known species, no overlapping particles, edges of at least twice

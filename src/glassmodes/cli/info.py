@@ -35,13 +35,10 @@ def run(args, comm) -> dict:
 
 
 def _describe(path: str) -> dict:
-    import h5py
-
-    from glassmodes.files import check_input
+    from glassmodes.formats.reading import is_hdf5
     from glassmodes.formats.sparse_matrix import is_matrix_file
 
-    check_input(path)
-    if h5py.is_hdf5(path):
+    if is_hdf5(path):
         answer = _hdf5(path)
     elif is_matrix_file(path):
         answer = _matrix(path)
@@ -54,14 +51,18 @@ def _hdf5(path: str) -> dict:
     import h5py
 
     from glassmodes.formats import mode_file
+    from glassmodes.formats.reading import require_readable
 
+    require_readable(path)
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format", "") == mode_file.FORMAT:
                 return _modes(path)
             if "records" in file or "samples" in file:
                 return _batch(file)
-    except (OSError, RuntimeError, KeyError) as error:
+    except GlassmodesError:
+        raise
+    except Exception as error:  # h5py reports damage with half a dozen exception types
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"cannot read {path}: {reason}; the file is damaged") from error
     return _sample(path)

@@ -84,11 +84,12 @@ def _read_null_space(path: str, rows: int):
     import numpy as np
 
     from glassmodes.files import check_input
+    from glassmodes.formats.numpy_files import read_npy
 
     source = check_input(path)
     try:
-        vectors = np.asarray(np.load(source), np.float64)
-    except (ValueError, OSError, EOFError, TypeError) as error:
+        vectors = np.asarray(read_npy(source), np.float64)
+    except (InputError, ValueError, OSError, TypeError) as error:
         raise InputError(f"cannot read {path} as a numpy array (.npy) of numbers") from error
     if vectors.ndim == 1:
         vectors = vectors[:, None]

@@ -1,10 +1,10 @@
-"""numpy .npz archives and GSD files."""
+"""Arrays by name (numpy .npz archives, plain HDF5) and GSD files."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import numpy as np
 
 from glassmodes.errors import InputError, nearest
 from glassmodes.files import write_bytes
-from glassmodes.formats.assembly import assemble, choose_frame, edges_of_cell, map_labels
+from glassmodes.formats import isolated_child
+from glassmodes.formats.assembly import assemble, edges_of_cell, map_labels
+from glassmodes.formats.isolated import read_isolated
 from glassmodes.sample import Sample
 
 _REQUIRED = ("positions", "box", "species")
@@ -22,7 +24,9 @@ ARRAYS = _REQUIRED + _OPTIONAL
 _log = logging.getLogger(__name__)
 
 
-def read_npz(source: Path, type_map: Mapping[Any, int] | None = None) -> Sample:
+def read_npz(
+    source: Path, type_map: Mapping[Any, int] | None = None, isolated: bool = True
+) -> Sample:
     """Read the arrays positions, box and species, and diameters, masses and bonds if present.
 
     A network, with the array bonds, needs no species.
@@ -35,21 +39,31 @@ def read_npz(source: Path, type_map: Mapping[Any, int] | None = None) -> Sample:
     InputError
         A missing array, one whose name is nearly right, or one that cannot be used.
     """
-    with np.load(source, allow_pickle=False) as archive:
-        for name in archive.files:
-            if name not in ARRAYS and nearest(name, ARRAYS):
-                raise InputError(f"unknown array {name!r}{nearest(name, ARRAYS)}")
-        for name in _REQUIRED:
-            if name not in archive.files and not (name == "species" and "bonds" in archive.files):
-                raise InputError(
-                    f"the array {name!r} is missing; expected {', '.join(_REQUIRED)} (species may "
-                    f"be left out with bonds) and, if wanted, {', '.join(_OPTIONAL)}"
-                )
-        arrays = {name: archive[name] for name in ARRAYS if name in archive.files}
+    facts, arrays = read_foreign(source, "npz", ARRAYS, isolated=isolated)
+    return from_arrays(source, "npz", facts["names"], arrays, type_map)
+
+
+def from_arrays(
+    source: Path,
+    kind: str,
+    names: Sequence[str],
+    arrays: dict[str, Any],
+    type_map: Mapping[Any, int] | None = None,
+) -> Sample:
+    """Return the sample of a file of `kind` that holds arrays by name, of which all are `names`."""
+    for name in names:
+        if name not in ARRAYS and nearest(name, ARRAYS):
+            raise InputError(f"unknown array {name!r}{nearest(name, ARRAYS)}")
+    for name in _REQUIRED:
+        if name not in arrays and not (name == "species" and "bonds" in arrays):
+            raise InputError(
+                f"the array {name!r} is missing; expected {', '.join(_REQUIRED)} (species may "
+                f"be left out with bonds) and, if wanted, {', '.join(_OPTIONAL)}"
+            )
     box = arrays["box"]
     if box.ndim == 2 and box.shape[0] == box.shape[1] and box.size and box.dtype.kind in "iuf":
         arrays["box"] = edges_of_cell(box)
-    provenance: dict[str, Any] = {"imported_from": source.name, "format": "npz"}
+    provenance: dict[str, Any] = {"imported_from": source.name, "format": kind}
     if type_map is not None:
         if "species" not in arrays:
             raise InputError("a type map was given but the array 'species' is missing")
@@ -57,6 +71,19 @@ def read_npz(source: Path, type_map: Mapping[Any, int] | None = None) -> Sample:
         species, provenance["type_map"] = map_labels(labels, type_map)
         arrays["species"] = species.reshape(arrays["species"].shape)
     return Sample(**arrays, provenance=provenance).validate()
+
+
+def read_foreign(
+    source: Path,
+    kind: str,
+    names: tuple[str, ...] = (),
+    frame: int | None = None,
+    isolated: bool = True,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return facts and arrays of a binary file, read in a child process or, if trusted, in this."""
+    if isolated:
+        return read_isolated(source, kind, names, frame)
+    return isolated_child.read(kind, source, frame, list(names))
 
 
 def write_npz(path: str | os.PathLike, sample: Sample) -> None:
@@ -69,7 +96,10 @@ def write_npz(path: str | os.PathLike, sample: Sample) -> None:
 
 
 def read_gsd(
-    source: Path, type_map: Mapping[Any, int] | None = None, frame: int | None = None
+    source: Path,
+    type_map: Mapping[Any, int] | None = None,
+    frame: int | None = None,
+    isolated: bool = True,
 ) -> Sample:
     """Read one frame of a GSD (HOOMD) file, the last unless `frame` says otherwise.
 
@@ -77,44 +107,48 @@ def read_gsd(
     best, and a warning asks to minimise it again.  A type map may use type
     names or type ids.
     """
-    from gsd import hoomd
-
-    with hoomd.open(os.fspath(source), "r") as trajectory:
-        index = choose_frame(frame, len(trajectory))
-        content = trajectory[index]
-    particles, box = content.particles, np.asarray(content.configuration.box, dtype=np.float64)
-    if particles.position is None or box.shape != (6,):
+    facts, content = read_foreign(source, "GSD", frame=frame, isolated=isolated)
+    position, box = content.get("positions"), np.asarray(content.get("box", ()), dtype=np.float64)
+    if position is None or position.ndim != 2 or position.shape[1] != 3 or box.shape != (6,):
         raise InputError("the frame has no positions or no box")
     if np.any(box[3:] != 0):
         raise InputError("the box is triclinic; only orthorhombic boxes are supported")
-    if particles.position.dtype == np.float32:
+    if position.dtype == np.float32:
         _log.warning(
             "%s holds single-precision positions: forces are at rest to about 1e-6 only; "
             "minimise the sample again before taking its Hessian",
             source.name,
         )
-    typeid = np.asarray(particles.typeid)
-    labels = [str(t) for t in typeid.tolist()]
+    per_particle = {name: content.get(name) for name in ("typeid", "mass", "diameter")}
+    for name, column in per_particle.items():
+        if column is None or column.shape != position.shape[:1]:
+            raise InputError(f"the frame has no {name} for each particle; the file is damaged")
+    labels = [str(t) for t in content["typeid"].tolist()]
     if type_map is not None and not set(labels) <= {str(key) for key in type_map}:
-        labels = [str(particles.types[t]) for t in typeid]
+        labels = _type_names(content["typeid"], facts["types"])
     elif type_map is None:
         type_map = {t: int(t) for t in labels}
-    arrays: dict[str, Any] = {"masses": np.asarray(particles.mass, dtype=np.float64)}
-    diameters = np.asarray(particles.diameter, dtype=np.float64)
-    if np.ptp(diameters) > 0:  # HOOMD fills in 1 where no diameter was given
+    arrays: dict[str, Any] = {"masses": np.asarray(content["mass"], dtype=np.float64)}
+    diameters = np.asarray(content["diameter"], dtype=np.float64)
+    if np.any(diameters != diameters[:1]):  # HOOMD fills in 1 where no diameter was given
         arrays["diameters"] = diameters
-    if content.bonds is not None and content.bonds.N:
-        arrays["bonds"] = np.asarray(content.bonds.group)
-    flat = content.configuration.dimensions == 2
+    if "bonds" in content:
+        arrays["bonds"] = content["bonds"]
     return assemble(
         source,
-        positions=np.asarray(particles.position, dtype=np.float64),
+        positions=np.asarray(position, dtype=np.float64),
         edges=box[:3],
         origin=-box[:3] / 2,
         labels=labels,
         periodic=(True, True, True),
-        dimension=2 if flat else None,
+        dimension=2 if facts["dimensions"] == 2 else None,
         type_map=type_map,
-        provenance={"format": "GSD", "frame": index, "precision": str(particles.position.dtype)},
+        provenance={"format": "GSD", "frame": facts["frame"], "precision": str(position.dtype)},
         **arrays,
     )
+
+
+def _type_names(typeid: np.ndarray, types: Sequence[str]) -> list[str]:
+    if len(typeid) and not 0 <= int(typeid.min()) <= int(typeid.max()) < len(types):
+        raise InputError(f"the frame has the type {typeid.max()} and {len(types)} names of types")
+    return [types[t] for t in typeid.tolist()]

@@ -28,7 +28,8 @@ from glassmodes.formats.assembly import (
 from glassmodes.formats.vectors import check_modes, refuse_four_dimensions
 from glassmodes.sample import Sample
 
-_PAIR = re.compile(r"([A-Za-z_][\w\-.]*)\s*=\s*(\"[^\"]*\"|'[^']*'|\{[^}]*\}|\S+)")
+_LONGEST_HEADER = 2**15  # unclosed quotes take the square of it
+_PAIR = re.compile(r"(?<![\w\-.])([A-Za-z_][\w\-.]*)\s*=\s*(\"[^\"]*\"|'[^']*'|\{[^}]*\}|\S+)")
 _LABELS = ("species", "type", "element", "atom_types", "numbers")
 _POSITIONS = ("pos", "positions")
 ELEMENTS = ("H", "He", "Li", "Be", "B", "C", "N", "O", "F", "Ne", "Na", "Mg", "Al", "Si", "P", "S")
@@ -52,6 +53,8 @@ def read_extended_xyz(
     index = choose_frame(frame, len(starts))
     start = starts[index]
     count = int(lines[start])
+    if len(lines[start + 1]) > _LONGEST_HEADER:
+        raise InputError(f"the second line has {len(lines[start + 1])} letters; is it a header?")
     header = {key.lower(): value.strip("\"'{}") for key, value in _PAIR.findall(lines[start + 1])}
     if "lattice" not in header:
         raise InputError('the second line has no Lattice="..."; plain XYZ does not say the box')

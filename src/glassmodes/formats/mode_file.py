@@ -25,7 +25,10 @@ import h5py
 import numpy as np
 
 from glassmodes.errors import InputError
-from glassmodes.files import SpreadColumns, check_input, stream_hdf5, write_hdf5
+from glassmodes.files import SpreadColumns, check_input, located, stream_hdf5, write_hdf5
+from glassmodes.formats.isolated import read_isolated
+from glassmodes.hdf5_structure import read_json, read_numbers, require_plain, text_of
+from glassmodes.sample import first_line
 
 FORMAT = "glassmodes-modes"
 FORMAT_VERSION = 1
@@ -77,8 +80,10 @@ class ModeFile:
                 file[name] = np.asarray(getattr(self, name), np.float64)
 
     @classmethod
-    def read(cls, path: str | os.PathLike) -> ModeFile:
+    def read(cls, path: str | os.PathLike, isolated: bool = True) -> ModeFile:
         """Read a mode file.
+
+        isolated : check the file in a child process first (`glassmodes.formats.isolated`).
 
         Raises
         ------
@@ -87,25 +92,53 @@ class ModeFile:
         """
         source = check_input(path)
         try:
+            if isolated:
+                read_isolated(source, "HDF5")
             with h5py.File(source, "r") as file:
-                if file.attrs.get("format") != FORMAT:
-                    raise InputError(f"{source} holds no modes: make some with 'glassmodes modes'")
-                if int(file.attrs["format_version"]) > FORMAT_VERSION:
-                    raise InputError(f"{source} was written by a newer glassmodes; update this one")
-                return cls(
-                    frequency=file["frequency"][()],
-                    residual=file["residual"][()],
-                    participation_ratio=file["participation_ratio"][()],
-                    vectors=file["vectors"][()] if "vectors" in file else None,
-                    zero_modes=int(file.attrs["zero_modes"]),
-                    certified=bool(file.attrs["certified"]),
-                    complete_below=float(file.attrs["complete_below"]),
-                    complete_above=float(file.attrs.get("complete_above", 0.0)),
-                    solver=json.loads(file.attrs["solver"]),
-                    provenance=json.loads(file.attrs["provenance"]),
-                )
-        except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+                return cls._of(file)._checked()
+        except InputError as error:
+            raise located(source, error) from error
+        except Exception as error:  # h5py reports damage with half a dozen exception types
             raise InputError(
-                f"cannot read {source} as a mode file: {reason}; it is damaged or of another kind"
+                f"cannot read {source} as a mode file: {first_line(error)}; "
+                "it is damaged or of another kind"
             ) from error
+
+    @classmethod
+    def _of(cls, file: h5py.File) -> ModeFile:
+        if text_of(file.attrs.get("format", "")) != FORMAT:
+            raise InputError("it holds no modes: make some with 'glassmodes modes'")
+        if int(file.attrs["format_version"]) > FORMAT_VERSION:
+            raise InputError("it was written by a newer glassmodes; update this one")
+        arrays = {}
+        for name in ("frequency", "residual", "participation_ratio", "vectors"):
+            dataset = require_plain(file, name)
+            if dataset is None and name != "vectors":
+                raise InputError(f"it has no dataset {name!r}; it is damaged")
+            arrays[name] = None if dataset is None else read_numbers(dataset)
+        return cls(
+            **arrays,
+            zero_modes=int(file.attrs["zero_modes"]),
+            certified=bool(file.attrs["certified"]),
+            complete_below=float(file.attrs["complete_below"]),
+            complete_above=float(file.attrs.get("complete_above", 0.0)),
+            solver=read_json(text_of(file.attrs["solver"]), "the attribute solver"),
+            provenance=read_json(text_of(file.attrs["provenance"]), "the attribute provenance"),
+        )
+
+    def _checked(self) -> ModeFile:
+        """Return the modes; `InputError` if arrays do not fit together."""
+        count = (np.size(self.frequency),)
+        for name in ("frequency", "residual", "participation_ratio"):
+            values = getattr(self, name)
+            if values.shape != count:
+                raise InputError(f"{name} has shape {values.shape}, expected {count}")
+        if not np.all(np.isfinite(self.frequency)):
+            raise InputError("frequency holds NaN or infinite values")
+        if self.vectors is not None and (
+            self.vectors.ndim != 3 or self.vectors.shape[:1] != count or not self.vectors.shape[2]
+        ):
+            raise InputError(f"vectors have shape {self.vectors.shape}, expected (K, N, d)")
+        if self.vectors is not None and not np.all(np.isfinite(self.vectors)):
+            raise InputError("vectors hold NaN or infinite values")
+        return self

@@ -12,7 +12,7 @@ import h5py
 
 from glassmodes.errors import InputError
 from glassmodes.files import check_input, located
-from glassmodes.formats.arrays import read_gsd, read_npz
+from glassmodes.formats.arrays import ARRAYS, from_arrays, read_foreign, read_gsd, read_npz
 from glassmodes.formats.assembly import choose_frame
 from glassmodes.formats.extended_xyz import read_extended_xyz
 from glassmodes.formats.lammps import read_lammps_data, read_lammps_dump
@@ -37,11 +37,13 @@ def read_sample(
     path: str | os.PathLike,
     type_map: Mapping[Any, int] | None = None,
     frame: int | None = None,
+    isolated: bool = True,
 ) -> Sample:
     """Read a sample from any of the known formats.
 
     The content decides about the format, and the suffix where the content is
-    plain text: extended XYZ, LAMMPS data or dump, GSD, ``.npz`` and our HDF5.
+    plain text: extended XYZ, LAMMPS data or dump, GSD, ``.npz``, HDF5 with the same arrays, and
+    our HDF5.
 
     Parameters
     ----------
@@ -49,6 +51,9 @@ def read_sample(
         Label in the file -> species.
     frame : int, optional
         Of a file with several; the last if left out.  In our batch files, the sample.
+    isolated : bool
+        Read or check binary files in a child process (`glassmodes.formats.isolated`), which
+        costs 0.3 s; False for many files that you wrote yourself.
 
     Returns
     -------
@@ -65,7 +70,7 @@ def read_sample(
     kind = "a sample"
     try:
         kind = _recognise(source)
-        return _reader(kind, type_map, frame)(source)
+        return _reader(kind, type_map, frame, isolated)(source)
     except InputError as error:
         raise located(source, error) from error
     except Exception as error:  # parsers and C libraries fail in too many ways to list
@@ -88,6 +93,8 @@ def sample_group(path: str | os.PathLike) -> str | None:
     try:
         if _recognise(source) != "HDF5":
             return None
+        if not read_foreign(source, "HDF5", ARRAYS)[0]["ours"]:
+            return None
         with h5py.File(source, "r") as file:
             return _group(file, None).name
     except InputError as error:
@@ -98,25 +105,56 @@ def sample_group(path: str | os.PathLike) -> str | None:
         ) from error
 
 
+def is_hdf5(path: str | os.PathLike) -> bool:
+    """Tell whether a readable file begins as HDF5 does."""
+    with check_input(path).open("rb") as file:
+        return _MAGIC.get(file.read(8)) == "HDF5"
+
+
+def require_readable(path: str | os.PathLike) -> None:
+    """Raise `InputError` unless a child process reads an HDF5 file of any kind without trouble."""
+    source = check_input(path)
+    try:
+        read_foreign(source, "HDF5", ())
+    except InputError as error:
+        raise located(source, error) from error
+    except Exception as error:
+        raise InputError(
+            f"cannot read {source} as HDF5: {first_line(error)}; the file is damaged"
+        ) from error
+
+
 def _reader(
-    kind: str, type_map: Mapping[Any, int] | None, frame: int | None
+    kind: str, type_map: Mapping[Any, int] | None, frame: int | None, isolated: bool
 ) -> Callable[[Path], Sample]:
-    framed = {
-        "extended XYZ": read_extended_xyz,
-        "LAMMPS dump": read_lammps_dump,
-        "GSD": read_gsd,
-    }
+    if kind == "GSD":
+        return lambda source: read_gsd(source, type_map, frame, isolated)
+    if kind == "HDF5":
+        return lambda source: _read_hdf5(source, type_map, frame, isolated)
+    framed = {"extended XYZ": read_extended_xyz, "LAMMPS dump": read_lammps_dump}
     if kind in framed:
         return lambda source: framed[kind](source, type_map, frame)
-    if kind == "HDF5":
-        return lambda source: _read_hdf5(source, type_map, frame)
     if frame not in (None, 0, -1):
         raise InputError(f"frame {frame} is asked for but {kind} holds only one")
-    single = {"LAMMPS data": read_lammps_data, "npz": read_npz}[kind]
-    return lambda source: single(source, type_map)
+    if kind == "npz":
+        return lambda source: read_npz(source, type_map, isolated)
+    return lambda source: read_lammps_data(source, type_map)
 
 
-def _read_hdf5(source: Path, type_map: Mapping[Any, int] | None, frame: int | None) -> Sample:
+def _read_hdf5(
+    source: Path, type_map: Mapping[Any, int] | None, frame: int | None, isolated: bool
+) -> Sample:
+    facts, arrays = read_foreign(source, "HDF5", ARRAYS, isolated=isolated)
+    if not facts["ours"]:
+        if not arrays:
+            raise InputError(
+                "it holds neither a glassmodes sample nor the arrays "
+                "positions, box and species at its top; convert it to one of the known formats"
+            )
+        if frame not in (None, 0, -1):
+            raise InputError(f"frame {frame} is asked for but the file holds one sample")
+        # Other names are normal in such files: none is taken for a misspelt one.
+        return from_arrays(source, "HDF5", (), arrays, type_map)
     if type_map is not None:
         raise InputError("a type map is for foreign files; this one already has species")
     with h5py.File(source, "r") as file:
@@ -129,7 +167,10 @@ def _group(file: h5py.File, frame: int | None) -> h5py.Group:
         names = sorted(file["samples"])
         if not names:
             raise InputError("the batch holds no samples")
-        return file["samples"][names[choose_frame(frame, len(names))]]
+        item = file["samples"][names[choose_frame(frame, len(names))]]
+        if not isinstance(item, h5py.Group):
+            raise InputError(f"{item.name} is no sample; the file is damaged")
+        return item
     if frame not in (None, 0, -1):
         raise InputError(f"frame {frame} is asked for but the file holds one sample")
     return file
@@ -149,7 +190,7 @@ def _recognise(source: Path) -> str:
         return "LAMMPS dump"
     if by_suffix:
         return by_suffix
-    if re.search(r"^\s*\S+\s+\S+\s+xlo\s+xhi", text, re.MULTILINE):
+    if re.search(r"^[ \t]*\S+[ \t]+\S+[ \t]+xlo[ \t]+xhi", text, re.MULTILINE):
         return "LAMMPS data"
     if re.match(r"\s*\d+\s*\n.*lattice", text, re.IGNORECASE):
         return "extended XYZ"

@@ -15,6 +15,8 @@ import numpy as np
 from glassmodes.errors import InputError
 from glassmodes.models.potential import PairPotential, power, whole_number
 
+_LARGEST_EXPONENT, _SMOOTHEST = 1000, 20
+
 
 class InversePowerLaw(PairPotential):
     """phi = eps [(l/r)^n + sum_l c_2l (r/l)^2l], smooth to order q at the cutoff.
@@ -47,6 +49,11 @@ class InversePowerLaw(PairPotential):
         )
         self.exponent = whole_number("exponent", exponent, 2)
         self.smoothing = whole_number("smoothing", smoothing, 0)
+        if self.exponent > _LARGEST_EXPONENT or self.smoothing > _SMOOTHEST:
+            raise InputError(
+                f"exponent {exponent} with smoothing {smoothing} is beyond double precision; at "
+                f"most {_LARGEST_EXPONENT} and {_SMOOTHEST} work"
+            )
         if self.exponent % 2:
             raise InputError(f"the constant exponent is {exponent}; expected an even number")
 

@@ -6,7 +6,10 @@ sample carries::
     {"name": "ipl_3d", "class": "InversePowerLaw", "constants": {...}}
 
 The class is one of the package's own or ``"module:Class"`` for a user's own,
-which Python must be able to import.  The constants are the keyword arguments of
+which Python must be able to import.  A sample file cannot make us import anything:
+its ``module:Class`` is used if the module has been named by the user, in a model file
+or in ``GLASSMODES_TRUSTED_MODELS``, or if the program has imported it already.
+The constants are the keyword arguments of
 the constructor; every constructor argument is kept as an attribute of the same
 name, and that is all a class has to do to be stored and found again.
 """
@@ -15,6 +18,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,7 +34,11 @@ if TYPE_CHECKING:
     from glassmodes.models.defaults import ModelDefaults
     from glassmodes.sample import Sample
 
+TRUSTED_MODELS = "GLASSMODES_TRUSTED_MODELS"
+"""Environment variable: modules whose model classes sample files may name, with commas."""
+
 _CLASSES: dict[str, type[Model]] = {}
+_TRUSTED: set[str] = set()
 
 
 class Model(ABC):
@@ -61,6 +70,9 @@ class Model(ABC):
     @abstractmethod
     def interaction_range(self, sample: Sample) -> float:
         """Return the largest distance at which two particles of the sample interact."""
+
+    def require_finite(self) -> None:  # noqa: B027, models without constants have nothing to check
+        """Raise `InputError` if the constants make energies that are no numbers."""
 
     @classmethod
     def load_files(cls, constants: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -115,6 +127,7 @@ def from_spec(spec: Mapping[str, Any]) -> Model:
         raise InputError(f"{spec['class']} needs the constant(s) {', '.join(missing)}")
     try:
         model = cls(**constants)
+        model.require_finite()
     except InputError:
         raise
     except Exception as error:  # a user's own class may fail in any way
@@ -133,23 +146,55 @@ def _class_name(cls: type[Model]) -> str:
     return cls.__name__ if _CLASSES.get(cls.__name__) is cls else f"{cls.__module__}:{cls.__name__}"
 
 
+def trust(module_name: str) -> None:
+    """Let samples of this process use the model classes of a module that the user has named."""
+    _TRUSTED.add(module_name)
+
+
+def trusted_modules() -> list[str]:
+    """Return the modules that `trust` was told, for other ranks to be told too."""
+    return sorted(_TRUSTED)
+
+
+def _is_trusted(module_name: str) -> bool:
+    listed = os.environ.get(TRUSTED_MODELS, "").replace(",", " ").split()
+    return module_name in _TRUSTED or module_name in listed
+
+
 def find_class(name: Any) -> type[Model]:
-    """Return the model class of a name, or of ``"module:Class"``, which imports the module."""
+    """Return the model class of a name, or of ``"module:Class"`` of a trusted module.
+
+    Raises
+    ------
+    InputError
+        An unknown name, a module that nobody has named, one that cannot be imported, or
+        something in it that is no model class.
+    """
     if isinstance(name, str) and name in _CLASSES:
         return _CLASSES[name]
     module_name, colon, class_name = name.partition(":") if isinstance(name, str) else ("",) * 3
     if not colon:
         raise InputError(
-            f"unknown model class {name!r}; known are {', '.join(sorted(_CLASSES))}, or "
-            f"module:Class for your own{nearest(name, _CLASSES)}"
+            f"unknown model class {str(name)[:80]!r}; known are {', '.join(sorted(_CLASSES))}, or "
+            f"module:Class for your own{nearest(str(name)[:80], _CLASSES)}"
         )
-    try:
-        cls = getattr(importlib.import_module(module_name), class_name)
-    except Exception as error:  # importing a user's module may fail in any way
+    loaded = sys.modules.get(module_name)
+    if _is_trusted(module_name):
+        try:
+            loaded = importlib.import_module(module_name)
+        except Exception as error:  # importing a user's module may fail in any way
+            raise InputError(
+                f"cannot import the model class {name!r}: {first_line(error)}; "
+                "put its folder on PYTHONPATH"
+            ) from error
+    # What is loaded already runs no new code by being looked up, but only a model may be called.
+    cls = None if loaded is None else vars(loaded).get(class_name)
+    if isinstance(cls, type) and issubclass(cls, Model) and not inspect.isabstract(cls):
+        return cls
+    if not _is_trusted(module_name):
         raise InputError(
-            f"cannot import the model class {name!r}: {first_line(error)}; "
-            "put its folder on PYTHONPATH"
-        ) from error
-    if not (isinstance(cls, type) and issubclass(cls, Model)) or inspect.isabstract(cls):
-        raise InputError(f"{name!r} is not a complete model class; derive it from PairPotential")
-    return cls
+            f"the sample asks for the model class {name[:80]!r}, and a sample file may not load "
+            f"code by itself: if you know the module, set {TRUSTED_MODELS}={module_name[:80]}, or "
+            "attach a model with --model"
+        )
+    raise InputError(f"{name!r} is not a complete model class; derive it from PairPotential")

@@ -6,14 +6,13 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import yaml
-
 from glassmodes.errors import InputError, nearest
 from glassmodes.files import check_input, located
 from glassmodes.models.defaults import ModelDefaults, PowerLawDiameters
 from glassmodes.models.library import named
-from glassmodes.models.model import Model, find_class, from_spec
+from glassmodes.models.model import Model, find_class, from_spec, trust
 from glassmodes.sample import first_line
+from glassmodes.yaml_files import read_yaml
 
 _KEYS = ("name", "class", "constants", "defaults")
 _DEFAULTS = ("dimension", "density", "composition", "diameters", "source")
@@ -40,11 +39,7 @@ def from_yaml(path: str | os.PathLike) -> Model:
         Missing or unreadable file; unknown keys, with the nearest known one.
     """
     source = check_input(path)
-    try:
-        content = yaml.safe_load(source.read_text())
-    except (OSError, UnicodeError, yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{source} is not a YAML file: {reason}") from error
+    content = read_yaml(source, "the model")
     if not isinstance(content, Mapping):
         raise InputError(f"{source} holds no model; expected the keys {', '.join(_KEYS)}")
     try:
@@ -56,6 +51,8 @@ def from_yaml(path: str | os.PathLike) -> Model:
 def _build(content: Mapping[str, Any], source) -> Model:
     _refuse_unknown("the model file", content, _KEYS)
     spec = {key: content[key] for key in ("class", "constants") if key in content}
+    if isinstance(spec.get("class"), str) and ":" in spec["class"]:
+        trust(spec["class"].partition(":")[0])  # the user names this file, and with it the module
     if "class" in spec and isinstance(spec.get("constants"), Mapping):
         spec["constants"] = find_class(spec["class"]).load_files(spec["constants"], source.parent)
     model = from_spec({"name": content.get("name", source.stem)} | spec)

@@ -185,6 +185,20 @@ class PairPotential(Model):
             values[k] /= length**k
         return values
 
+    def require_finite(self) -> None:
+        """Raise `InputError` if energies, forces or stiffnesses inside a cutoff are not finite."""
+        i, j = np.triu_indices(self.n_species)
+        length = 1.0 if self.lengths is None else self.lengths[i, j]
+        for fraction in (0.8, 0.99):
+            with np.errstate(all="ignore"):
+                values = self._reduced(fraction * self.cutoffs[i, j], i, j, 2)
+                values = values * self.energies[i, j] / length ** np.arange(3)[:, None]
+            if not np.all(np.isfinite(values)):
+                raise InputError(
+                    f"energies or forces of {self._label()} are not finite at {fraction:g} of the "
+                    "cutoff; check the exponents and the units of its constants"
+                )
+
     def interaction_range(self, sample: Sample) -> float:
         """Return the largest cutoff distance between two particles of the sample.
 

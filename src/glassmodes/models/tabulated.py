@@ -178,7 +178,8 @@ def _load_columns(table: Any, folder: Path) -> Any:
         return table
     source = check_input(folder / str(table["file"]))
     try:
-        numbers = np.loadtxt(source, ndmin=2)
+        with source.open(encoding="utf-8") as file:  # numpy would unpack or download by the name
+            numbers = np.loadtxt(file, ndmin=2)
     except Exception as error:  # loadtxt reports bad text with several exception types
         raise InputError(f"{source} is not a table of numbers: {error}") from error
     if numbers.shape[1] not in (2, 3):

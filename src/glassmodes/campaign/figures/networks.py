@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from glassmodes.campaign.figures.lattices import MODULUS, System
-from glassmodes.campaign.figures.style import GUIDE, letter, panels, say_empty
+from glassmodes.campaign.figures.style import GUIDE, drawable, letter, panels, say_empty
 from glassmodes.campaign.table_files import read_table
 
 _PANELS = (
@@ -52,6 +52,6 @@ def draw_networks(results: Path) -> Figure:
             ax.margins(x=0.1)
             ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
     axes[0].set_ylim(-0.6, len(networks) - 0.4)
-    titles = [f"{r['title'] or r['ensemble']}, $N={r['particles']}$" for r in networks]
+    titles = [f"{drawable(r['title']) or r['ensemble']}, $N={r['particles']}$" for r in networks]
     axes[0].set_yticks(places, titles)
     return figure

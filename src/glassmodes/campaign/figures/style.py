@@ -12,6 +12,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.mathtext import MathTextParser
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -90,11 +91,20 @@ def looks(ensembles: list[dict[str, Any]]) -> dict[str, Look]:
         slow = e["cooling_rate"] is not None
         own = f"$N={e['particles']}$" + (", slowly cooled" if slow else "")
         prefix = f"{e['dimension']}D, "
-        label = e["title"].removeprefix(prefix) or own
+        label = drawable(e["title"].removeprefix(prefix)) or own
         result[e["ensemble"]] = Look(
             label, prefix + label, COLOURS[k % len(COLOURS)], MARKERS[k % len(MARKERS)], slow
         )
     return result
+
+
+def drawable(title: str) -> str:
+    """Return a title as matplotlib can draw it: dollar signs that enclose no formula are plain."""
+    try:
+        MathTextParser("path").parse(title)
+    except ValueError:
+        return title.replace("$", r"\$")
+    return title
 
 
 def panels(columns: int, rows: int = 1, **options) -> tuple[Figure, list[Axes]]:
