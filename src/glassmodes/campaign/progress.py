@@ -1,17 +1,32 @@
-"""How far a campaign is: finished samples by stage, and the time that is left."""
+"""How far a campaign is: finished samples by stage, and the time that is left.
+
+The run itself shows it on a line and leaves it in ``logs/progress.json``; ``campaign status`` looks
+at the same files from another terminal and writes nothing.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from glassmodes.campaign import costs, window_costs
+from glassmodes.campaign import costs
 from glassmodes.campaign.config import CampaignConfig
+from glassmodes.campaign.cost_laws import STAGES
+from glassmodes.campaign.efficiency import in_one_line, measure_jobs, summarise
+from glassmodes.campaign.failures import count_refusals, find_failures
+from glassmodes.campaign.job_log import JobCounts, JobLog
 from glassmodes.campaign.manifest import Batch, build_manifest
+from glassmodes.files import write_bytes
 
-STAGES = ("prepare", "analyse", "windows")
+_STALE_S = 120.0
+"""Beyond this age the last word of a run says that it is no longer there."""
+_FAILURES_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,21 @@ class CampaignProgress:
         self.stages = tuple(stage for stage in stages if sliced or stage != "windows")
         self.batches = build_manifest(config)
         self._finished: dict[str, set[str]] = {stage: set() for stage in stages}
+        self._start = costs.start_seconds()
+        self._seconds = {
+            (name, stage): costs.sample_core_seconds(config, name, stage)
+            for name in config.ensembles
+            for stage in self.stages
+        }
+
+    @property
+    def longest_sample(self) -> float:
+        """Seconds of the longest sample of any stage, on all its ranks together."""
+        ensembles = self.config.ensembles
+        return max(
+            seconds / ensembles[name].ranks / max(1, self.config.slices_of(name))
+            for (name, _), seconds in self._seconds.items()
+        )
 
     def count(self) -> dict[str, StageCount]:
         """Return the counts of each stage now."""
@@ -55,9 +85,11 @@ class CampaignProgress:
         for batch in self.batches:
             if stage == "windows" and not self.config.slices_of(batch.ensemble):
                 continue
+            if stage == "analyse" and not self.config.analyses_of(batch.ensemble):
+                continue
             size = len(batch.indices)
             ready = self._ready(batch, stage)
-            seconds = stage_seconds(self.config, batch, stage)
+            seconds = self._start + size * self._seconds[batch.ensemble, stage]
             done, total = done + ready, total + size
             whole += seconds
             left += seconds * (1.0 - ready / size)
@@ -95,48 +127,66 @@ class CampaignProgress:
         return min(len(batch.indices), sum(count == len(kinds) for count in parts.values()))
 
 
-def stage_seconds(config: CampaignConfig, batch: Batch, stage: str) -> float:
-    """Estimate the core-seconds of a batch in one stage, of all slices for windows."""
-    if stage != "windows":
-        return costs.batch_seconds(config, batch, stage)
-    slices, ranks = config.slices_of(batch.ensemble), config.ensembles[batch.ensemble].ranks
-    if not slices:
-        return 0.0
-    each = window_costs.slice_seconds(config, batch.ensemble)
-    return ranks * slices * len(batch.indices) * each
-
-
 class Estimate:
-    """The time left, from the work done since the start and the cost model's shares.
+    """The time left, from the cost model and from the work done since the start.
 
-    The model's unit of time cancels, so it need not know the machine.
+    Work is counted in the model's core-seconds, so samples of all sizes and stages count by what
+    they take.  Its rate starts at one core-second a second for each core, and follows what is
+    seen: after a time T in which the samples that were finished are worth D,
+
+        rate = (D + W cores) / (T + W),
+
+    where W is twice the longest sample's time, and at least one minute or a twentieth of the
+    whole.  So neither the first sample nor a wait for the first large one decides, and in the end
+    the model's unit of time cancels.
+
+    Parameters
+    ----------
+    counts
+        Where the run started.
+    cores
+        Cores, or ranks that may run at a time.
+    longest
+        Seconds of the longest sample.
     """
 
-    def __init__(self, counts: dict[str, StageCount]) -> None:
+    def __init__(
+        self, counts: Mapping[str, StageCount], cores: float = 1.0, longest: float = 0.0
+    ) -> None:
         self._started = time.monotonic()
         self._at_start = _left(counts)
+        self._cores = max(1.0, cores)
+        self._weight = max(2.0 * longest, min(60.0, 0.05 * self._at_start / self._cores))
 
-    def seconds_left(self, counts: dict[str, StageCount]) -> float | None:
-        """Return the estimate, None as long as nothing was finished."""
-        left = _left(counts)
-        done = self._at_start - left
-        if done <= 0.0:
-            return None
-        return (time.monotonic() - self._started) * left / done
+    def rate(self, counts: Mapping[str, StageCount]) -> float:
+        """Return the work done per second, in the model's core-seconds."""
+        elapsed = time.monotonic() - self._started
+        done = max(0.0, self._at_start - _left(counts))
+        return (done + self._weight * self._cores) / (elapsed + self._weight)
+
+    def seconds_left(self, counts: Mapping[str, StageCount]) -> float:
+        """Return the estimate."""
+        return _left(counts) / self.rate(counts)
 
 
-def _left(counts: dict[str, StageCount]) -> float:
+def _left(counts: Mapping[str, StageCount]) -> float:
     return sum(count.seconds_left for count in counts.values())
 
 
-def render_line(counts: dict[str, StageCount], seconds_left: float | None, running: str) -> str:
+def render_line(
+    counts: Mapping[str, StageCount],
+    seconds_left: float,
+    running: str,
+    jobs: JobCounts | None = None,
+) -> str:
     """Return the progress in one line."""
     stages = ", ".join(f"{stage} {c.done}/{c.total}" for stage, c in counts.items())
     parts = [f"samples: {stages}"]
+    if jobs is not None and jobs.total:
+        failed = f", {jobs.failed} failed" if jobs.failed else ""
+        parts.append(f"jobs: {jobs.running} at work, {jobs.waiting} waiting{failed}")
     if all(c.done == c.total for c in counts.values()):
         parts.append(running or "tables, fits, figures, report")
-    elif seconds_left is None:
-        parts.append("time left unknown yet")
     else:
         parts.append(f"about {render_duration(seconds_left)} left")
     return " | ".join(parts)
@@ -151,42 +201,134 @@ def render_duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"
 
 
-def describe_status(config: CampaignConfig) -> dict[str, Any]:
-    """Return finished and planned samples by stage."""
-    counts = CampaignProgress(config).count()
-    return {stage: {"done": c.done, "samples": c.total} for stage, c in counts.items()}
+def snakemake_log(results: Path) -> Path:
+    """Return where the run command keeps Snakemake's log."""
+    return results / "logs" / "snakemake.log"
 
 
-def describe_plan(config: CampaignConfig) -> dict[str, Any]:
-    """Return the batches of each ensemble with estimated core-hours."""
-    ensembles: dict[str, Any] = {}
-    for batch in build_manifest(config):
-        entry = ensembles.setdefault(
-            batch.ensemble,
-            {
-                "samples": config.ensembles[batch.ensemble].samples,
-                "ranks": config.ensembles[batch.ensemble].ranks,
-                "slices": config.slices_of(batch.ensemble),
-                **{f"core_hours_{stage}": 0.0 for stage in STAGES},
-                "memory_mb": costs.job_megabytes(config, batch.ensemble, "analyse"),
-                "batches": [],
-            },
-        )
-        entry["batches"].append(batch.name)
-        for stage in STAGES:
-            hours = stage_seconds(config, batch, stage) / 3600
-            entry[f"core_hours_{stage}"] += hours
-    for entry in ensembles.values():
-        for stage in STAGES:
-            entry[f"core_hours_{stage}"] = float(f"{entry[f'core_hours_{stage}']:.3g}")
-    jobs = sum(
-        len(entry["batches"]) * (1 + bool(config.analyses_of(name)) + entry["slices"])
-        for name, entry in ensembles.items()
-    )
-    hours = sum(entry[f"core_hours_{stage}"] for entry in ensembles.values() for stage in STAGES)
-    return {
-        "jobs": jobs,
-        "core_hours": float(f"{hours:.3g}"),
-        "estimate": "from a simple cost model, good to a factor of three",
-        "ensembles": ensembles,
+def write_progress(results: Path, rate: float, seconds_left: float, ended: str = "") -> None:
+    """Leave a run's own view for ``campaign status``: ``logs/progress.json``.
+
+    A folder that cannot be written to must not end the run.
+    """
+    content = {
+        "written": time.time(),
+        "process": os.getpid(),
+        "rate": rate,
+        "seconds_left": seconds_left,
+        "ended": ended,
     }
+    try:
+        write_bytes(_progress_path(results), (json.dumps(content) + "\n").encode())
+    except OSError:
+        pass
+
+
+def _progress_path(results: Path) -> Path:
+    return results / "logs" / "progress.json"
+
+
+def _run_state(results: Path) -> tuple[str, float | None]:
+    """Return in words whether a run is at work, and its rate."""
+    try:
+        content = json.loads(_progress_path(results).read_text(encoding="utf-8"))
+        age, ended = time.time() - float(content["written"]), str(content["ended"])
+        rate = float(content["rate"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "none so far", None
+    ago = f"{render_duration(max(1.0, age))} ago"
+    if ended:
+        return f"{ended} {ago}", None
+    if age > _STALE_S:
+        return f"last seen {ago}; it may have been killed", None
+    return f"at work, last seen {ago}", rate if rate > 0 else None
+
+
+def describe_status(config: CampaignConfig) -> dict[str, Any]:
+    """Return how far a campaign is, what failed and what was refused; writes nothing.
+
+    Returns
+    -------
+    dict
+        By stage finished and planned samples and the part of the work; the state of the run,
+        jobs by state, the seconds left (None without a run at work), failed jobs, refused samples
+        by ensemble, stage and reason, and the efficiency so far in one line.
+    """
+    progress = CampaignProgress(config)
+    counts = progress.count()
+    state, rate = _run_state(config.results)
+    log = JobLog(snakemake_log(config.results)).read()
+    failures = find_failures(log)
+    jobs = log.counts()
+    rows = summarise(measure_jobs(config))
+    refused = count_refusals(config, progress.batches)
+    return {
+        **{stage: {"done": c.done, "samples": c.total} for stage, c in counts.items()},
+        "work": {
+            stage: {
+                "percent_done": _percent(c),
+                "core_hours_left": float(f"{c.seconds_left / 3600:.3g}"),
+            }
+            for stage, c in counts.items()
+        },
+        "run": state,
+        "jobs": {**asdict(jobs), "waiting": jobs.waiting} if jobs.total else None,
+        "seconds_left": round(_left(counts) / rate) if rate else None,
+        "failed_jobs": len(failures),
+        "failures": [asdict(failure) for failure in failures[:_FAILURES_LISTED]],
+        "refused": [
+            {"ensemble": name, "stage": stage, "reason": reason, "samples": count}
+            for (name, stage, reason), count in sorted(refused.items())
+        ],
+        "efficiency": in_one_line(rows) if rows else None,
+    }
+
+
+def _percent(count: StageCount) -> float:
+    if not count.seconds_total:
+        return 100.0 * (count.done == count.total)
+    return round(100.0 * (1.0 - count.seconds_left / count.seconds_total), 1)
+
+
+def render_status(status: Mapping[str, Any]) -> str:
+    """Return what `describe_status` found as a page for a terminal."""
+    lines = [f"run: {status['run']}"]
+    if status["jobs"]:
+        jobs = status["jobs"]
+        lines.append(
+            f"jobs of the last run: {jobs['done']} done, {jobs['running']} at work or in the "
+            f"queue, {jobs['waiting']} waiting, {jobs['failed']} failed"
+        )
+    lines += ["", f"{'stage':10}{'samples':>20}{'of its work':>14}{'core-hours left':>18}"]
+    for stage in STAGES:
+        if stage in status:
+            samples = f"{status[stage]['done']} of {status[stage]['samples']}"
+            work = status["work"][stage]
+            lines.append(
+                f"{stage:10}{samples:>20}{work['percent_done']:>12.1f} %"
+                f"{work['core_hours_left']:>18.3g}"
+            )
+    if status["seconds_left"] is not None:
+        lines += ["", f"about {render_duration(status['seconds_left'])} left"]
+    if status.get("to_repeat"):
+        lines += ["", "made with other settings, repeated by the next run:"]
+        lines += [f"  {line}" for line in status["to_repeat"]]
+    if status["failed_jobs"]:
+        lines += ["", f"{status['failed_jobs']} failed jobs of the last run:"]
+        for failure in status["failures"]:
+            tries = f" ({failure['attempts']} attempts)" if failure["attempts"] > 1 else ""
+            lines.append(f"  {failure['job']}{tries}: {failure['reason']}")
+            lines.append(f"    {failure['log']}")
+        more = status["failed_jobs"] - len(status["failures"])
+        lines += [f"  ... and {more} more"] if more else []
+    if status["refused"]:
+        lines += ["", "refused samples:"]
+        lines += [
+            f"  {r['samples']} of {r['ensemble']} by {r['stage']}: {r['reason']}"
+            for r in status["refused"]
+        ]
+    if status.get("to_repeat"):
+        lines += ["", "a run would repeat:", *(f"  {line}" for line in status["to_repeat"])]
+    if status["efficiency"]:
+        lines += ["", f"efficiency: {status['efficiency']}"]
+    return "".join(f"{line}\n" for line in lines)

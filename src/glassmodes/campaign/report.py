@@ -18,9 +18,12 @@ import jinja2
 
 from glassmodes.campaign.compare_verdicts import VERDICTS
 from glassmodes.campaign.config import CampaignConfig
+from glassmodes.campaign.efficiency import COLUMNS, in_one_line, measure_jobs, summarise
 from glassmodes.campaign.figures import FIGURES
+from glassmodes.campaign.job_log import JobLog
 from glassmodes.campaign.limits import limits_in_words, words
 from glassmodes.campaign.products import figures_of, read_tables, tables_of
+from glassmodes.campaign.progress import snakemake_log
 from glassmodes.campaign.provenance import describe_run
 from glassmodes.campaign.report_blocks import BLOCKS, Block
 from glassmodes.campaign.table_files import replacing, table_path
@@ -90,6 +93,7 @@ def _content(config: CampaignConfig) -> dict[str, Any]:
         "limits": limits_in_words(tables),
         "figures": [_figure(results, name) for name in figures_of(config)],
         "blocks": [_block(b, tables[b.table]) for b in BLOCKS if b.table in there],
+        "efficiency": _efficiency(config),
         "files": [
             {"path": t.path, "rows": t.rows}
             for t in (TABLES[name] for name in there)
@@ -236,6 +240,27 @@ def _block(block: Block, rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
             ]
             for r in rows
         ],
+    }
+
+
+def _efficiency(config: CampaignConfig) -> dict[str, Any] | None:
+    """Return what jobs used against what they had asked for, None without benchmark files.
+
+    The jobs of the samples and of all stages so far: this one is not finished.
+    """
+    rows = summarise(measure_jobs(config))
+    if not rows:
+        return None
+    repeated = sum(job.attempts > 1 for job in JobLog(snakemake_log(config.results)).read())
+    again = f" {repeated} jobs of the last run needed more than one attempt." if repeated else ""
+    return {
+        "title": "Time and memory",
+        "note": f"{in_one_line(rows)}.{again} Memory is that of a job, all its ranks together.",
+        "columns": [
+            {"label": words(name), "unit": unit if unit not in _UNITLESS else ""}
+            for name, unit, _ in COLUMNS
+        ],
+        "rows": [[_cell(row[name], 3) for name, *_ in COLUMNS] for row in rows],
     }
 
 
