@@ -12,6 +12,7 @@ from glassmodes.campaign.figures import draw_figure
 from glassmodes.campaign.fits import write_fits
 from glassmodes.campaign.manifest import build_manifest
 from glassmodes.campaign.products import features_of, figures_of, tables_of
+from glassmodes.campaign.provenance import fingerprints_of
 from glassmodes.campaign.record_schema import SCHEMAS
 from glassmodes.campaign.records import Header, Row, refused, write_batch
 from glassmodes.campaign.table_files import read_table, table_path
@@ -151,7 +152,8 @@ def write_results(config, change=lambda kind, index, record: record):
                 if kind == "samples"
                 else batch.analysis_path(config.results, kind)
             )
-            write_batch(path, Header(kind, d, n, "synthetic"), rows)
+            made = fingerprints_of(config, batch.ensemble)[kind]
+            write_batch(path, Header(kind, d, n, made), rows)
 
 
 _OPTIONAL = {c.name for c in SCHEMAS["samples"] if c.optional}

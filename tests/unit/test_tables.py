@@ -15,7 +15,7 @@ from glassmodes.campaign.figures import draw_figure, write_figure, write_figures
 from glassmodes.campaign.fits import write_fits
 from glassmodes.campaign.manifest import build_manifest
 from glassmodes.campaign.products import figures_of, tables_of
-from glassmodes.campaign.provenance import write_run
+from glassmodes.campaign.provenance import fingerprints_of, write_run
 from glassmodes.campaign.record_schema import SCHEMAS
 from glassmodes.campaign.records import Header, Row, refused, write_batch
 from glassmodes.campaign.report import with_error, write_report
@@ -105,7 +105,8 @@ def write_results(config):
                 path = batch.samples_path(config.results)
             else:
                 path = batch.analysis_path(config.results, kind)
-            write_batch(path, Header(kind, d, n, "synthetic"), content)
+            made = fingerprints_of(config, batch.ensemble).get(kind, "")
+            write_batch(path, Header(kind, d, n, made), content)
 
 
 def write_all(config):
@@ -376,7 +377,8 @@ def test_ensemble_without_modes_and_without_accepted_samples(tmp_path):
             else batch.analysis_path(tmp_path, kind)
         )
         rows = [Row(refused(i, "not_converged", "stuck")) for i in batch.indices]
-        write_batch(path, Header(kind, 3, 500, "synthetic"), rows)
+        made = fingerprints_of(config, batch.ensemble).get(kind, "")
+        write_batch(path, Header(kind, 3, 500, made), rows)
     write_all(config)
     counts = {r["ensemble"]: r["samples_with_modes"] for r in rows_of(config, "ensembles")}
     assert counts == {"ipl_2d": 0, "none": 0}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from glassmodes.campaign.config_protocols import (
     Vacancies,
 )
 from glassmodes.campaign.manifest import Batch, build_manifest
+from glassmodes.campaign.provenance import fingerprints_of
 from glassmodes.campaign.records import Ragged, Records, read_records
 from glassmodes.errors import InputError
 
@@ -46,7 +47,7 @@ class Block:
     @property
     def accepted(self) -> NDArray[np.bool_]:
         """Which samples were not refused, shape ``(size,)``."""
-        return np.array([s == "ok" for s in self._records["status"]], dtype=bool)
+        return self._records.accepted
 
     def __contains__(self, name: str) -> bool:
         return name in self._records
@@ -83,7 +84,9 @@ class EnsembleSource:
 
     `coordination_asked` and `stiffness` are those of networks, None for glasses and for a
     perfect lattice; `lattice` is the one whose closed forms hold, None if none does.  `slices`
-    are those of the window, 0 without one.
+    are those of the window, 0 without one.  `fingerprints` say by the name of a file what its
+    records must depend on; `refusals` fills by stage as blocks are read, with the index of a
+    sample, its reason and its message.
     """
 
     name: str
@@ -105,31 +108,67 @@ class EnsembleSource:
     lattice: str | None = None
     stiffness: float | None = None
     slices: int = 0
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    refusals: dict[str, dict[int, tuple[str, str]]] = field(default_factory=dict, repr=False)
 
     @property
     def volume(self) -> float:
         return self.particles / self.density
 
     def blocks(self, stage: str) -> Iterator[Block]:
-        """Yield the records of a stage batch by batch; none if it was not asked for."""
+        """Yield the records of a stage batch by batch; none if it was not asked for.
+
+        Raises
+        ------
+        InputError
+            A file is missing, damaged, or made with other settings than the configuration has.
+        """
         if stage != PREPARE and stage not in self.analyses:
             return
-        for batch in self.batches:
-            if stage == PREPARE:
-                path = batch.samples_path(self.results)
-            else:
-                path = batch.analysis_path(self.results, stage)
-            if not Path(path).is_file():
-                raise InputError(f"{path}: the batch is missing; run the stages before the tables")
-            yield Block(batch, Path(path), read_records(path))
+        yield from self._read("prepare" if stage == PREPARE else stage, stage)
 
     def slice_blocks(self, number: int) -> Iterator[Block]:
         """Yield the records of one slice of the window batch by batch."""
+        yield from self._read(f"windows, slice {number}", f"windows-{number:03d}")
+
+    def _read(self, stage: str, name: str) -> Iterator[Block]:
+        refusals = self.refusals.setdefault(stage, {})
         for batch in self.batches:
-            path = batch.slice_path(self.results, number)
-            if not path.is_file():
-                raise InputError(f"{path}: the slice is missing; run the stages before the tables")
-            yield Block(batch, path, read_records(path))
+            block = self.read_block(batch, name)
+            if block is None:
+                continue
+            index, reason, message = (block.array(n) for n in ("index", "reason", "message"))
+            for k in np.flatnonzero(~block.accepted):
+                refusals[int(index[k])] = (str(reason[k]), str(message[k]))
+            yield block
+
+    def read_block(self, batch: Batch, name: str) -> Block | None:
+        """Read the file of one batch: that of the samples, or `name` of the analyses."""
+        if name == PREPARE:
+            path = batch.samples_path(self.results)
+        else:
+            path = batch.analysis_path(self.results, name)
+        if not path.is_file():
+            raise InputError(f"{path}: the batch is missing; run the stages before the tables")
+        records = read_records(path)
+        if records.header.fingerprint != self.fingerprints[name]:
+            raise InputError(
+                f"{path} was made with other settings than the configuration has now; "
+                "run the campaign again, which repeats it"
+            )
+        return Block(batch, path, records)
+
+    def first_refusals(self) -> dict[int, tuple[str, str, str]]:
+        """Return stage, reason and message of the first refusal of each refused sample.
+
+        Those in the blocks that were read so far.
+        """
+        windows = [f"windows, slice {k}" for k in range(self.slices)]
+        first: dict[int, tuple[str, str, str]] = {}
+        for stage in ("prepare", *self.analyses, *windows):
+            for index, (reason, message) in self.refusals.get(stage, {}).items():
+                first.setdefault(index, (stage, reason, message))
+        return first
 
 
 def ensemble_sources(config: CampaignConfig) -> list[EnsembleSource]:
@@ -164,6 +203,7 @@ def ensemble_sources(config: CampaignConfig) -> list[EnsembleSource]:
                 lattice=_whole_lattice(e.protocol),
                 stiffness=getattr(e.protocol, "stiffness", None),
                 slices=config.slices_of(name),
+                fingerprints=fingerprints_of(config, name),
             )
         )
     return sources

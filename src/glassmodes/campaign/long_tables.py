@@ -5,6 +5,7 @@ Written batch by batch and read ensemble by ensemble, so neither side needs them
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,18 @@ def arrow_schema(name: str) -> pa.Schema:
 
 
 class LongTableWriter:
-    """Write blocks of columns (one per batch) of one long table; a context manager."""
+    """Write blocks of columns (one per batch) of one long table; a context manager.
 
-    def __init__(self, results: str | Path, name: str) -> None:
+    `note` goes into the metadata of the file.
+    """
+
+    def __init__(
+        self, results: str | Path, name: str, note: Mapping[str, str] | None = None
+    ) -> None:
         self.path = table_path(results, name)
         self.schema = arrow_schema(name)
+        if note:
+            self.schema = self.schema.with_metadata(dict(note))
 
     def __enter__(self) -> LongTableWriter:
         self._context = replacing(self.path)

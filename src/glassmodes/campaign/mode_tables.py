@@ -7,13 +7,12 @@ in every sample, then the modes, batch by batch, into one row of counts per samp
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glassmodes.campaign.ensemble_source import EnsembleSource
+from glassmodes.campaign.ensemble_source import Block, EnsembleSource
 from glassmodes.campaign.table_files import estimate_cells
 from glassmodes.observables.density_of_states import (
     complete_bins,
@@ -33,65 +32,79 @@ from glassmodes.statistics.distributions import (
 CUMULATIVE_POINTS_PER_BIN = 3
 
 
-@dataclass
 class ModeScan:
-    """What the first pass over the modes of an ensemble found; arrays have shape ``(S,)``."""
+    """What the first pass over the modes of an ensemble found; arrays have shape ``(S,)``.
 
-    index: NDArray[np.int64]
-    vibrations: NDArray[np.float64]
-    certified: NDArray[np.bool_]
-    lowest: NDArray[np.float64]
-    window: float
+    Attributes
+    ----------
+    index, vibrations, certified, lowest
+        Of the accepted samples: index, number of vibrations, whether a certificate vouches for
+        the modes, lowest frequency (NaN without modes).
+    window : float
+        Frequency below which every sample is complete.
+    """
+
+    def __init__(self) -> None:
+        self.index: NDArray[np.int64] = np.empty(0, np.int64)
+        self.vibrations: NDArray[np.float64] = np.empty(0)
+        self.certified: NDArray[np.bool_] = np.empty(0, np.bool_)
+        self.lowest: NDArray[np.float64] = np.empty(0)
+        self.window = float(complete_window([]))
+        self._parts: list[tuple[NDArray, ...]] = []
 
     @property
     def samples(self) -> int:
         return self.index.size
 
-
-def scan_modes(source: EnsembleSource) -> ModeScan:
-    """Read the scalars of all mode files and find the complete window."""
-    index, vibrations, certified, lowest, complete = [], [], [], [], []
-    for block in source.blocks("modes"):
+    def add(self, source: EnsembleSource, block: Block) -> None:
+        """Take in the scalars of one batch."""
         ok = block.accepted
         frequencies = block.ragged("frequency")
-        index.extend(int(i) for i in block.array("index")[ok])
-        zero = block.array("zero_modes")[ok]
-        vibrations.extend(source.dimension * source.particles - zero)
-        certified.extend(bool(c) for c in block.array("certified")[ok])
-        complete.extend(block.array("complete_below")[ok])
-        lowest.extend(
+        lowest = [
             frequencies[k].min() if len(frequencies[k]) else np.nan for k in np.flatnonzero(ok)
+        ]
+        self._parts.append(
+            (
+                block.array("index")[ok].astype(np.int64),
+                (source.dimension * source.particles - block.array("zero_modes")[ok]).astype(
+                    np.float64
+                ),
+                block.array("certified")[ok].astype(np.bool_),
+                np.array(lowest, dtype=np.float64),
+                block.array("complete_below")[ok].astype(np.float64),
+            )
         )
-    return ModeScan(
-        np.array(index, dtype=np.int64),
-        np.array(vibrations, dtype=np.float64),
-        np.array(certified, dtype=np.bool_),
-        np.array(lowest, dtype=np.float64),
-        complete_window(complete),
-    )
+
+    def finish(self) -> None:
+        """Join the batches and find the complete window."""
+        if not self._parts:
+            return
+        columns = [np.concatenate(parts) for parts in zip(*self._parts, strict=True)]
+        self.index, self.vibrations, self.certified, self.lowest, complete = columns
+        self.window = complete_window(complete)
+        self._parts.clear()
 
 
-def solve_rows(source: EnsembleSource) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `mode_solves`."""
-    for block in source.blocks("modes"):
-        frequencies, residuals = block.ragged("frequency"), block.ragged("residual")
-        for k in np.flatnonzero(block.accepted):
-            w, r = frequencies[k], residuals[k]
-            yield {
-                "ensemble": source.name,
-                "sample": int(block.array("index")[k]),
-                "modes": len(w),
-                "zero_modes": block.array("zero_modes")[k],
-                "rattlers": block.optional("rattlers", k),
-                "certified": block.array("certified")[k],
-                "certificate": block.array("certificate")[k],
-                "modes_counted": block.array("modes_counted")[k],
-                "modes_counted_error": block.array("modes_counted_error")[k],
-                "complete_below": block.array("complete_below")[k],
-                "lowest_frequency": w.min() if len(w) else None,
-                "largest_residual": r.max() if len(r) else None,
-                "products": block.optional("products", k),
-            }
+def solve_rows(source: EnsembleSource, block: Block) -> Iterator[dict[str, Any]]:
+    """Yield the rows of `mode_solves` of one batch."""
+    frequencies, residuals = block.ragged("frequency"), block.ragged("residual")
+    for k in np.flatnonzero(block.accepted):
+        w, r = frequencies[k], residuals[k]
+        yield {
+            "ensemble": source.name,
+            "sample": int(block.array("index")[k]),
+            "modes": len(w),
+            "zero_modes": block.array("zero_modes")[k],
+            "rattlers": block.optional("rattlers", k),
+            "certified": block.array("certified")[k],
+            "certificate": block.array("certificate")[k],
+            "modes_counted": block.array("modes_counted")[k],
+            "modes_counted_error": block.array("modes_counted_error")[k],
+            "complete_below": block.array("complete_below")[k],
+            "lowest_frequency": w.min() if len(w) else None,
+            "largest_residual": r.max() if len(r) else None,
+            "products": block.optional("products", k),
+        }
 
 
 def mode_columns(source: EnsembleSource, scan: ModeScan) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glassmodes.campaign.ensemble_source import EnsembleSource
+from glassmodes.campaign.ensemble_source import Block, EnsembleSource
 from glassmodes.campaign.table_files import estimate_cells
 from glassmodes.campaign.table_schema import TABLES
 from glassmodes.observables.debye import debye_frequency, first_transverse_phonon
@@ -188,52 +188,60 @@ def shear_distribution_rows(
         }
 
 
-@dataclass
 class Dipoles:
     """Stiffnesses of all accepted samples, flat ``(M,)`` with the row of their sample."""
 
-    index: NDArray[np.int64]
-    stiffness: NDArray[np.float64]
-    sample: NDArray[np.int64]
-    largest_residual: float
+    def __init__(self) -> None:
+        self.index: NDArray[np.int64] = np.empty(0, np.int64)
+        self.stiffness: NDArray[np.float64] = np.empty(0)
+        self.sample: NDArray[np.int64] = np.empty(0, np.int64)
+        self.largest_residual = 0.0
+        self._index: list[NDArray[np.int64]] = []
+        self._sizes: list[NDArray[np.int64]] = []
+        self._stiffness: list[NDArray[np.float64]] = []
 
     @property
     def samples(self) -> int:
         return self.index.size
 
-
-def read_dipoles(source: EnsembleSource) -> Dipoles:
-    """Gather the dipole stiffnesses of an ensemble."""
-    index: list[int] = []
-    stiffness, owner, largest = [np.empty(0)], [np.empty(0, np.int64)], 0.0
-    for block in source.blocks("dipoles"):
-        values, residuals = block.ragged("stiffness"), block.ragged("residual")
-        for k in np.flatnonzero(block.accepted):
-            stiffness.append(np.asarray(values[k], dtype=np.float64))
-            owner.append(np.full(len(values[k]), len(index), dtype=np.int64))
-            index.append(int(block.array("index")[k]))
-            largest = max(largest, float(np.max(residuals[k], initial=0.0)))
-    return Dipoles(
-        np.array(index, dtype=np.int64), np.concatenate(stiffness), np.concatenate(owner), largest
-    )
-
-
-def dipole_columns(source: EnsembleSource) -> Iterator[dict[str, Any]]:
-    """Yield the columns of `dipoles`, one block per batch."""
-    for block in source.blocks("dipoles"):
+    def add(self, block: Block) -> None:
+        """Take in one batch."""
         ok = np.flatnonzero(block.accepted)
-        if ok.size == 0:
-            continue
-        pairs = np.concatenate([np.reshape(block.ragged("pair")[k], (-1, 2)) for k in ok])
-        sizes = [len(block.ragged("stiffness")[k]) for k in ok]
-        yield {
-            "ensemble": [source.name] * len(pairs),
-            "sample": np.repeat(block.array("index")[ok].astype(np.int64), sizes),
-            "i": pairs[:, 0],
-            "j": pairs[:, 1],
-            "stiffness": np.concatenate([block.ragged("stiffness")[k] for k in ok]),
-            "residual": np.concatenate([block.ragged("residual")[k] for k in ok]),
-        }
+        values, residuals = block.ragged("stiffness"), block.ragged("residual")
+        self._index.append(block.array("index")[ok].astype(np.int64))
+        self._sizes.append(np.array([len(values[k]) for k in ok], dtype=np.int64))
+        self._stiffness += [np.asarray(values[k], dtype=np.float64) for k in ok]
+        for k in ok:
+            self.largest_residual = max(
+                self.largest_residual, float(np.max(residuals[k], initial=0.0))
+            )
+
+    def finish(self) -> None:
+        """Join the batches."""
+        if not self._stiffness:
+            return
+        self.index = np.concatenate(self._index)
+        self.stiffness = np.concatenate(self._stiffness)
+        self.sample = np.repeat(np.arange(self.index.size), np.concatenate(self._sizes))
+        for parts in (self._index, self._sizes, self._stiffness):
+            parts.clear()
+
+
+def dipole_columns(source: EnsembleSource, block: Block) -> Iterator[dict[str, Any]]:
+    """Yield the columns of `dipoles` of one batch, nothing if all its samples were refused."""
+    ok = np.flatnonzero(block.accepted)
+    if ok.size == 0:
+        return
+    pairs = np.concatenate([np.reshape(block.ragged("pair")[k], (-1, 2)) for k in ok])
+    sizes = [len(block.ragged("stiffness")[k]) for k in ok]
+    yield {
+        "ensemble": [source.name] * len(pairs),
+        "sample": np.repeat(block.array("index")[ok].astype(np.int64), sizes),
+        "i": pairs[:, 0],
+        "j": pairs[:, 1],
+        "stiffness": np.concatenate([block.ragged("stiffness")[k] for k in ok]),
+        "residual": np.concatenate([block.ragged("residual")[k] for k in ok]),
+    }
 
 
 def dipole_row(

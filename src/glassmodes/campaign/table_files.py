@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,12 @@ from glassmodes.errors import InputError, nearest
 from glassmodes.statistics.bootstrap import Estimate
 
 Row = Mapping[str, Any]
+
+_FORMULA = re.compile(r"'*(?![+-]\d+(\.\d+)? % from )[=+\-@\t\r]")
+"""Text that a spreadsheet would compute; it gets an apostrophe in front, which readers drop.
+
+The differences in percent that comparisons begin with are no formula to anybody.
+"""
 
 
 @contextmanager
@@ -90,7 +97,7 @@ def _cell(value: Any, column: Column) -> str:
     if value is None:
         return ""
     if column.kind == "text":
-        return str(value)
+        return f"'{value}" if _FORMULA.match(str(value)) else str(value)
     if column.kind == "flag":
         return "true" if value else "false"
     number = float(value)
@@ -132,7 +139,7 @@ def read_table(results: str | Path, name: str) -> list[dict[str, Any]]:
 
 def _value(cell: str, column: Column) -> Any:
     if column.kind == "text":
-        return cell
+        return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
     if cell == "":
         return None
     if column.kind == "flag":

@@ -8,15 +8,16 @@ recomputed: only counted, averaged, resampled.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from glassmodes.campaign import mode_tables, modulus_tables, spectral_tables, window_tables
 from glassmodes.campaign.config import CampaignConfig
-from glassmodes.campaign.ensemble_source import PREPARE, Block, EnsembleSource, ensemble_sources
+from glassmodes.campaign.ensemble_source import PREPARE, EnsembleSource, ensemble_sources
 from glassmodes.campaign.long_tables import LongTableWriter
 from glassmodes.campaign.products import tables_of
 from glassmodes.campaign.settings import StatisticsSettings
@@ -36,23 +37,47 @@ _EVIDENCE = [
 ]
 
 
-def write_tables(config: CampaignConfig) -> None:
+def write_tables(
+    config: CampaignConfig,
+    sources: Iterable[EnsembleSource] | None = None,
+    results: Path | None = None,
+    note: Mapping[str, str] | None = None,
+) -> None:
     """Write every table that the campaign has, all or none of each.
+
+    Parameters
+    ----------
+    config
+    sources
+        The ensembles with their files; None means all that the configuration plans.
+    results
+        Folder whose subfolder ``tables`` is written; None means the results of the campaign.
+    note
+        More words for the metadata of Parquet tables.
 
     Raises
     ------
     InputError
-        If a batch of the manifest has no result file.
+        If a batch of the manifest has no result file, or one of other settings.
+
+    Notes
+    -----
+    Order and dates of files play no part: the manifest says what is read when.  Memory grows
+    by what the bootstrap needs of each sample (a number for each bin and modulus), not by the
+    sizes of files; these are read a batch at a time.
     """
-    results, settings = config.results, StatisticsSettings.of(config)
+    settings = StatisticsSettings.of(config)
+    results = config.results if results is None else results
     names = [name for name in tables_of(config, "tables/") if name != "comparison"]
     with ExitStack() as stack:
         writers: dict[str, Any] = {}
         for name in names:
             is_long = TABLES[name].path.endswith(".parquet")
-            writer = (LongTableWriter if is_long else TableWriter)(results, name)
+            writer: Any = (
+                LongTableWriter(results, name, note) if is_long else TableWriter(results, name)
+            )
             writers[name] = stack.enter_context(writer)
-        for source in ensemble_sources(config):
+        for source in ensemble_sources(config) if sources is None else sources:
             _write_ensemble(source, settings, writers)
     write_units(results, tables_of(config))
 
@@ -61,23 +86,32 @@ def _write_ensemble(
     source: EnsembleSource, settings: StatisticsSettings, writers: dict[str, Any]
 ) -> None:
     options = settings.options
-    status = _write_samples(source, writers["samples"])
     moduli = modulus_tables.read_moduli(source)
     debye, phonon = modulus_tables.ensemble_debye(source, moduli, options)
     if "moduli" in source.analyses:
         _write_moduli(source, moduli, options, writers)
-    scan = mode_tables.scan_modes(source)
+    scan = mode_tables.ModeScan()
+    for block in source.blocks("modes"):
+        scan.add(source, block)
+        _write_all(writers["mode_solves"], mode_tables.solve_rows(source, block))
+    scan.finish()
     if scan.samples:
         _write_modes(
             source, scan, np.nan if debye is None else float(debye.value), settings, writers
         )
-    dipoles = modulus_tables.read_dipoles(source)
+    dipoles = modulus_tables.Dipoles()
+    for block in source.blocks("dipoles"):
+        dipoles.add(block)
+        _write_all(writers["dipoles"], modulus_tables.dipole_columns(source, block))
+    dipoles.finish()
     if "dipoles" in source.analyses:
         _write_dipoles(source, dipoles, options, writers)
     _write_spectral(source, options, writers)
     if source.slices:
         _write_all(writers["windows"], window_tables.slice_rows(source))
         _write_all(writers["window_modes"], window_tables.window_mode_columns(source))
+    # After all other stages were read, which say who refused a sample.
+    status = _write_samples(source, writers["samples"])
     density = moduli.scalars["mass_density"]
     writers["ensembles"].write(
         {
@@ -133,7 +167,6 @@ def _write_dipoles(
     options: dict[str, Any],
     writers: dict[str, Any],
 ) -> None:
-    _write_all(writers["dipoles"], modulus_tables.dipole_columns(source))
     _write_one(writers["dipole_stiffness"], modulus_tables.dipole_row(source, dipoles, options))
     _write_all(
         writers["dipole_stiffness_distribution"],
@@ -180,7 +213,6 @@ def _write_modes(
         writers["modes"].write(columns)
         counts.add(columns)
     options = settings.options
-    _write_all(writers["mode_solves"], mode_tables.solve_rows(source))
     _write_all(writers["density_of_states"], counts.density_rows(source, debye_frequency, options))
     _write_all(writers["cumulative"], counts.cumulative_rows(source, options))
     _write_all(writers["participation"], counts.participation_rows(source, options))
@@ -199,35 +231,28 @@ def _write_one(writer, row: dict[str, Any] | None) -> None:
 def _write_samples(source: EnsembleSource, writer: TableWriter) -> Counter:
     """Write the rows of `samples`, batch by batch; count prepared and refused samples."""
     status: Counter = Counter()
-    every = {name: source.blocks(name) for name in source.analyses}
-    every |= {f"windows, slice {k}": source.slice_blocks(k) for k in range(source.slices)}
+    refusals = source.first_refusals()
     for block in source.blocks(PREPARE):
-        refusals = _refusals(block, {name: next(blocks) for name, blocks in every.items()})
-        for k, index in enumerate(block.array("index")):
-            stage, reason, message = refusals.get(int(index), ("", "", ""))
+        index, accepted = block.array("index"), block.accepted
+        reason, message = block.array("reason"), block.array("message")
+        for k, sample in enumerate(index):
+            refusal = refusals.get(int(sample), ("", "", ""))
+            if not accepted[k]:
+                refusal = ("prepare", str(reason[k]), str(message[k]))
+            stage = refusal[0]
             status["refused"] += bool(stage)
             status["prepared"] += stage != "prepare"
             writer.write(
                 {
                     "ensemble": source.name,
-                    "sample": index,
+                    "sample": sample,
                     "batch": block.batch.id,
                     "status": "refused" if stage else "ok",
                     "refused_by": stage,
-                    "reason": reason,
-                    "message": message,
+                    "reason": refusal[1],
+                    "message": refusal[2],
                     "seed": block.optional("seed", k),
                     **{name: block.optional(name, k) for name in _EVIDENCE},
                 }
             )
     return status
-
-
-def _refusals(samples: Block, analyses: dict[str, Block]) -> dict[int, tuple[str, str, str]]:
-    """Return stage, reason and message of the first refusal of each refused sample."""
-    refused: dict[int, tuple[str, str, str]] = {}
-    for stage, block in {"prepare": samples, **analyses}.items():
-        index, reason, message = (block.array(n) for n in ("index", "reason", "message"))
-        for k in np.flatnonzero(~block.accepted):
-            refused.setdefault(int(index[k]), (stage, str(reason[k]), str(message[k])))
-    return refused

@@ -19,6 +19,12 @@ from numpy.typing import ArrayLike, NDArray
 _WEIGHTS_PER_CHUNK = 4_000_000
 """Resampling weights held at once (32 MB as int64)."""
 
+_KEPT_BYTES = 2**27
+"""Weights, a byte each, that are kept from one statistic of an ensemble to its next one: drawing
+them for 10^5 samples costs more than everything that is done with them."""
+
+_kept: dict[tuple[int, int, int, int], list[NDArray[np.uint8]]] = {}
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -51,10 +57,31 @@ class Estimate:
 def resampling_weights(samples: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """Yield blocks ``(b, samples)`` of how often each sample is drawn in each resample.
 
-    The rows do not depend on how they are cut into blocks.
+    The rows do not depend on how they are cut into blocks.  Those drawn last are kept, as far
+    as they fit into 128 MiB.
     """
-    rng = np.random.default_rng(np.random.SeedSequence(seed))
     rows = max(1, _WEIGHTS_PER_CHUNK // samples)
+    key = (samples, resamples, seed, rows)
+    if key in _kept:
+        for block in _kept[key]:
+            yield block.astype(np.int64)
+        return
+    fits = samples * resamples <= _KEPT_BYTES
+    drawn: list[NDArray[np.uint8]] = []
+    for weights in _draw_weights(samples, resamples, seed, rows):
+        fits = fits and weights.max(initial=0) <= np.iinfo(np.uint8).max
+        if fits:
+            drawn.append(weights.astype(np.uint8))
+        yield weights
+    _kept.clear()
+    if fits:
+        _kept[key] = drawn
+
+
+def _draw_weights(
+    samples: int, resamples: int, seed: int, rows: int
+) -> Iterator[NDArray[np.int64]]:
+    rng = np.random.default_rng(np.random.SeedSequence(seed))
     uniform = np.full(samples, 1.0 / samples)
     for first in range(0, resamples, rows):
         yield rng.multinomial(samples, uniform, size=min(rows, resamples - first))

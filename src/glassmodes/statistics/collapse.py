@@ -79,5 +79,9 @@ def _resampled(
     curves: NDArray[np.float64], factors: NDArray[np.float64], resamples: int, seed: int
 ) -> NDArray[np.float64]:
     """Mean curves over mean factors of resampled samples, shape ``(resamples, F)``."""
-    weights = np.concatenate(list(resampling_weights(curves.shape[0], resamples, seed)))
-    return (weights @ curves) / (weights @ factors)[:, None]
+    return np.concatenate(
+        [
+            (weights @ curves) / (weights @ factors)[:, None]
+            for weights in resampling_weights(curves.shape[0], resamples, seed)
+        ]
+    )
