@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from glassmodes.campaign.config import load_config
+from glassmodes.campaign.efficiency import measure_jobs, read_efficiency
 from glassmodes.campaign.manifest import build_manifest
 from glassmodes.campaign.records import read_records
 
@@ -43,6 +44,8 @@ CONTENT = {
     "analyses": {"modes": {"count": 20}, "dipoles": {"count": 10}},
     "statistics": {"bootstrap_resamples": 50},
 }
+MOST_UNUSED = 5
+"""No job of samples asks for more than so many times the memory that it takes."""
 EVERYTHING_AFTER_ANALYSE = {
     "write_tables",
     "write_fits",
@@ -146,11 +149,32 @@ def test_every_stage_leaves_its_files(finished):
     assert not list((results / "parts").rglob("*.h5"))
 
 
+def test_every_job_used_less_than_it_had_asked_for(finished, monkeypatch):
+    """Time and memory of each job, MPI jobs too, against what its own attempt had asked for."""
+    monkeypatch.chdir(finished)
+    config = load_config("config.yaml")
+    jobs = measure_jobs(config)
+    assert len(jobs) == 2 * len(build_manifest(config)) + len(EVERYTHING_AFTER_ANALYSE)
+    for job in jobs:
+        assert job.use.asked_minutes == job.asked_minutes  # from its file, not from the model
+        assert job.use.asked_megabytes == job.asked_megabytes
+        assert 0 < job.time_used <= 1
+        if job.use.megabytes is not None:
+            # Jobs after the last sample ask for what a hundred thousand samples take.
+            least = 1 / MOST_UNUSED if job.use.ensemble else 0.0
+            assert least < job.memory_part <= 1, job
+    rows = read_efficiency(Path("results"))
+    assert {(row["stage"], row["ensemble"]) for row in rows} >= {
+        (stage, name) for stage in ("prepare", "analyse") for name in ("flat", "solid")
+    }
+    assert "What the jobs used" in Path("results/report.html").read_text(encoding="utf-8")
+
+
 def test_a_second_run_does_nothing(campaign):
     before = contents(campaign / "results")
     assert run(campaign) == set()
     after = contents(campaign / "results")
-    mutable = {"logs/snakemake.log", "run.json"}
+    mutable = {"logs/snakemake.log", "logs/progress.json", "run.json"}
     assert {k: v for k, v in after.items() if k not in mutable} == {
         k: v for k, v in before.items() if k not in mutable
     }

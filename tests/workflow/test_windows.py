@@ -14,8 +14,10 @@ from glassmodes.campaign import window_jobs
 from glassmodes.campaign.batches import prepare_batch
 from glassmodes.campaign.config import check_config
 from glassmodes.campaign.figures.windows import draw_windows
+from glassmodes.campaign.kept import drop
 from glassmodes.campaign.manifest import batches_of, build_manifest
-from glassmodes.campaign.progress import describe_plan, describe_status
+from glassmodes.campaign.plan import describe_plan
+from glassmodes.campaign.progress import describe_status
 from glassmodes.campaign.records import read_records, read_sample
 from glassmodes.campaign.run import stage_rules
 from glassmodes.campaign.table_files import read_table
@@ -86,6 +88,10 @@ def test_the_same_slices_give_the_same_bytes_and_are_not_done_again(content, com
     assert search_slice(comm_self, config, first, 1)["computed"] == 2
     path = first.slice_path(config.results, 1)
     before = path.read_bytes()
+    path.unlink()
+    assert search_slice(comm_self, config, first, 1)["computed"] == 0, "it has a second name"
+    assert path.read_bytes() == before
+    drop(config.results, path)
     path.unlink()
     assert search_slice(comm_self, config, first, 1)["computed"] == 2
     assert path.read_bytes() == before

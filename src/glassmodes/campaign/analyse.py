@@ -12,9 +12,9 @@ import numpy as np
 from glassmodes import memory
 from glassmodes.campaign.config_section import Section
 from glassmodes.campaign.manifest import sample_seed
-from glassmodes.campaign.records import refused
+from glassmodes.campaign.records import refusal_reason, refused
 from glassmodes.domain import Domain
-from glassmodes.errors import SampleError, SolverError
+from glassmodes.errors import ResourceError, SampleError, SolverError
 from glassmodes.observables.correlator import non_affine_correlator
 from glassmodes.observables.dipoles import dipole_stiffness, random_contacts
 from glassmodes.observables.elasticity import measure_moduli
@@ -183,12 +183,13 @@ def analyse_sample(
                 record = _MEASURES[name](system, settings, sample_seed(seed, name, index))
                 seconds = {"seconds": time.perf_counter() - started}
                 records[name] = {"index": index, "status": "ok", **record, **seconds}
-            except SolverError as error:
+            except (SolverError, ResourceError) as error:
                 log.warning("sample %d refused by %s: %s", index, name, error)
-                records[name] = refused(index, "solver", str(error))
-    except SampleError as error:
+                records[name] = refused(index, refusal_reason(error), str(error))
+    except (SampleError, SolverError, ResourceError) as error:
         log.warning("sample %d refused: %s", index, error)
-        return {name: refused(index, error.reason, str(error)) for name in analyses}
+        reason = refusal_reason(error)
+        return {name: refused(index, reason, str(error)) for name in analyses}
     finally:
         if system is not None:
             system.destroy()

@@ -3,12 +3,15 @@
 Each finished sample is a part file (written, flushed, renamed).  A job takes over valid
 parts of a job before it and records of other batch files of the ensemble that cover the
 same samples with the same settings, computes the rest, and merges everything into the
-batch file.  On several ranks either the samples are spread over them, one rank a sample,
-or all ranks share each sample (ensembles with ``ranks`` above 1; networks are prepared on one).
+batch file.  That keeps a second name (`campaign.kept`), because Snakemake deletes the outputs
+of a job that is killed after its last sample, too.  On several ranks either the samples are
+spread over them, one rank a sample, or all ranks share each sample (ensembles with ``ranks``
+above 1; networks are prepared on one).
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import shutil
@@ -19,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from glassmodes.campaign import kept as second_names
 from glassmodes.campaign.analyse import analyse_sample
 from glassmodes.campaign.config import CampaignConfig
 from glassmodes.campaign.locks import Lock
@@ -38,14 +42,17 @@ from glassmodes.campaign.records import (
     read_header,
     read_records,
     read_sample,
+    read_timings,
+    refusal_reason,
     refused,
     sample_group,
     write_batch,
     write_timings,
 )
 from glassmodes.campaign.stopping import Stopped, StopRequest
+from glassmodes.campaign.usage import usage_path, write_usage
 from glassmodes.domain import Domain
-from glassmodes.errors import InputError, SampleError, SolverError
+from glassmodes.errors import InputError, ResourceError, SampleError, SolverError
 from glassmodes.parallel import agreement, on_root
 
 log = logging.getLogger(__name__)
@@ -129,9 +136,13 @@ class BatchJob(ABC):
         try:
             self._headers = {kind: self.header(kind) for kind in self.kinds}
             self._taken = on_root(comm, self._take_over)
-            todo = on_root(comm, self._remaining)
+            self._missing = on_root(comm, self._missing_kinds)
+            todo = list(self._missing)
             self._compute_all(comm, todo)
-            return on_root(comm, lambda: self._merge(computed=len(todo)))
+            counts = on_root(comm, lambda: self._merge(computed=len(todo)))
+            batch = self.batch
+            write_usage(comm, usage_path(self.config.results, self.stage, batch.ensemble, batch.id))
+            return counts
         finally:
             lock.release()
 
@@ -143,19 +154,23 @@ class BatchJob(ABC):
             for path, (first, last) in self.donors(kind):
                 covered = range(max(first, self.batch.first), min(last, self.batch.last))
                 if len(covered) and path != self.output(kind) and is_valid(path, wanted):
-                    found |= dict.fromkeys(covered, path)
+                    there = set(read_records(path)["index"])  # without those to be tried again
+                    found |= dict.fromkeys((k for k in covered if k in there), path)
             taken[kind] = found
         return taken
 
-    def _remaining(self) -> list[int]:
-        """Return the samples that must still be computed."""
+    def _missing_kinds(self) -> dict[int, tuple[str, ...]]:
+        """Return the samples with something left to compute, and the kinds of records missing."""
 
         def done(index: int, kind: str) -> bool:
             wanted = self._headers[kind].fingerprint
             return index in self._taken[kind] or is_valid(self.part(index, kind), wanted)
 
-        indices = self.batch.indices
-        return [k for k in indices if not all(done(k, kind) for kind in self.kinds)]
+        missing = {
+            index: tuple(kind for kind in self.kinds if not done(index, kind))
+            for index in self.batch.indices
+        }
+        return {index: kinds for index, kinds in missing.items() if kinds}
 
     def _compute_all(self, comm, todo: list[int]) -> None:
         spread = comm.size > 1 and not self.shares_samples
@@ -223,6 +238,8 @@ class BatchJob(ABC):
         """Write the batch files from parts and donors, and clear the parts."""
         timings: list[tuple[int, str, float]] = []
         refusals = 0
+        outputs = [self.output(kind) for kind in self.kinds]
+        _remove_leftovers(outputs)
         for kind in self.kinds:
             rows, donors = [], {p: read_records(p) for p in set(self._taken[kind].values())}
             for index in self.batch.indices:
@@ -236,14 +253,43 @@ class BatchJob(ABC):
                 timings += ((index, f"{kind}.{name}", value) for name, value in seconds)
             refusals += sum(row.record["status"] != "ok" for row in rows)
             write_batch(self.output(kind), self._headers[kind], rows)
-        write_timings(self.batch.timings_path(self.config.results, self.stage), timings)
+            second_names.keep(self.config.results, self.output(kind))
+        self._write_timings(timings)
         shutil.rmtree(self.parts, ignore_errors=True)
+        self._remove_superseded()
         return {
             "batch": self.batch.name,
             "samples": len(self.batch.indices),
             "computed": computed,
             "refused": refusals,
         }
+
+    def _remove_superseded(self) -> None:
+        """Remove files of other ranges whose samples are all in files of the manifest by now."""
+        for kind in self.kinds:
+            wanted = self._headers[kind].fingerprint
+            for path in sorted(set(self._taken[kind].values())):
+                inside = path.is_relative_to(self.config.results)
+                if inside and second_names.remove_superseded(self.config, path, wanted):
+                    log.info(
+                        "%s: %s is removed, its samples are in files of the batches "
+                        "that there are now",
+                        self.batch.name,
+                        path,
+                    )
+
+    def _write_timings(self, timings: list[tuple[int, str, float]]) -> None:
+        """Write the wall times of the samples, old ones of samples that were taken over too."""
+        path = self.batch.timings_path(self.config.results, self.stage)
+        new = {(index, quantity) for index, quantity, _ in timings}
+        old = [
+            (index, quantity, seconds)
+            for index, row in read_timings(path).items()
+            for quantity, seconds in row.items()
+            if index in self._taken.get(quantity.partition(".")[0], {})
+            and (index, quantity) not in new
+        ]
+        write_timings(path, old + timings)
 
 
 class PrepareJob(BatchJob):
@@ -260,10 +306,10 @@ class PrepareJob(BatchJob):
         return self.batch.samples_path(self.config.results)
 
     def donors(self, kind: str) -> Iterator[tuple[Path, tuple[int, int]]]:
-        folder = self.batch.samples_path(self.config.results).parent
-        for path in sorted(folder.glob("*.h5")):
-            if covered := range_of(path.stem):
-                yield path, covered
+        for root in second_names.roots(self.config.results):
+            for path in sorted(self.batch.samples_path(root).parent.glob("*.h5")):
+                if covered := range_of(path.stem):
+                    yield path, covered
 
     def settings(self, kind: str) -> Mapping[str, Any]:
         return preparation_settings(self.config, self.batch.ensemble)
@@ -274,9 +320,9 @@ class PrepareJob(BatchJob):
         try:
             record, sample = prepare_ensemble_sample(comm, self.ensemble, seed)
             row = Row({"index": index, "status": "ok", "seed": seed, **record}, sample)
-        except (SampleError, SolverError) as error:
+        except (SampleError, SolverError, ResourceError) as error:
             log.warning("sample %d refused: %s", index, error)
-            row = Row({**refused(index, _reason(error), str(error)), "seed": seed})
+            row = Row({**refused(index, refusal_reason(error), str(error)), "seed": seed})
         return {
             "samples": Row({**row.record, "seconds": time.perf_counter() - started}, row.sample)
         }
@@ -302,10 +348,24 @@ class AnalyseJob(BatchJob):
         return self.batch.analysis_path(self.config.results, kind)
 
     def donors(self, kind: str) -> Iterator[tuple[Path, tuple[int, int]]]:
-        folder = self.batch.analysis_path(self.config.results, kind).parent.parent
-        for path in sorted(folder.glob(f"*/{kind}.h5")):
-            if covered := range_of(path.parent.name):
-                yield path, covered
+        name = self.output(kind).name
+        for root in second_names.roots(self.config.results):
+            folder = self.batch.analysis_path(root, kind).parent.parent
+            for path in sorted(folder.glob(f"*/{name}")):
+                covered = range_of(path.parent.name)
+                if covered and self._is_of_these_samples(path):
+                    yield path, covered
+
+    def _is_of_these_samples(self, path: Path) -> bool:
+        """Tell whether records of the same settings are those of the samples that lie here.
+
+        Samples that one rank makes have the same bytes each time.  Those of several ranks differ
+        in rounding, hence as glasses, from one preparation to the next: dates decide.
+        """
+        if not is_prepared_together(self.ensemble):
+            return True
+        samples = self.batch.samples_path(self.config.results)
+        return path.stat().st_mtime_ns >= samples.stat().st_mtime_ns
 
     def settings(self, kind: str) -> Mapping[str, Any]:
         return analysis_settings(self.config, self.batch.ensemble, kind)
@@ -315,13 +375,18 @@ class AnalyseJob(BatchJob):
         if group is None:
             text = f"not prepared: {state['message']}"
             return {k: Row(refused(index, str(state["reason"]), text)) for k in self.kinds}
-        domain = Domain.read(comm, self.batch.samples_path(self.config.results), group)
+        try:
+            domain = Domain.read(comm, self.batch.samples_path(self.config.results), group)
+        except ResourceError as error:
+            row = Row(refused(index, refusal_reason(error), str(error)))
+            return dict.fromkeys(self.kinds, row)
         records = self.measure(comm, domain, index)
         return {kind: Row(record) for kind, record in records.items()}
 
     def measure(self, comm, domain: Domain, index: int) -> dict[str, dict[str, Any]]:
         """Return a record of each kind for one sample.  Collective."""
-        analyses = {k: self.config.settings_of(self.batch.ensemble, k) for k in self.kinds}
+        kinds = self._missing[index]
+        analyses = {k: self.config.settings_of(self.batch.ensemble, k) for k in kinds}
         seed = sample_seed(self.batch.seed, self.batch.ensemble, index)
         return analyse_sample(comm, domain, index, analyses, seed)
 
@@ -350,8 +415,12 @@ def analyse_batch(comm, config: CampaignConfig, batch: Batch) -> dict[str, Any]:
     return AnalyseJob(config, batch).run(comm)
 
 
-def _reason(error: SampleError | SolverError) -> str:
-    return error.reason if isinstance(error, SampleError) else "solver"
+def _remove_leftovers(outputs: list[Path]) -> None:
+    """Remove what killed jobs of this batch left of half-written files; its lock is ours."""
+    for path in outputs:
+        for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+            with contextlib.suppress(OSError):
+                leftover.unlink()
 
 
 def _row_of(path: Path, records: Records, index: int) -> Row:

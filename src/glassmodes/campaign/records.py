@@ -15,10 +15,14 @@ depends on when or where it was written.
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import errno
 import hashlib
 import io
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassmodes.campaign.record_schema import SCHEMAS, RecordColumn
-from glassmodes.errors import InputError, nearest
+from glassmodes.errors import InputError, ResourceError, SampleError, nearest
 from glassmodes.files import check_input, write_bytes, write_hdf5
 from glassmodes.sample import Sample, first_line
 
@@ -37,6 +41,63 @@ FORMAT = "glassmodes-batch"
 FORMAT_VERSION = 1
 
 Record = Mapping[str, Any]
+
+
+class DamagedError(InputError):
+    """A batch file that is truncated, overwritten or does not match its digest.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    """
+
+    def __init__(self, message: str, path: str | Path = "") -> None:
+        super().__init__(message)
+        self.path = Path(path)
+
+    def __reduce__(self):  # the path survives the trip between ranks
+        return (DamagedError, (str(self), self.path))
+
+
+def set_aside(path: str | Path) -> Path:
+    """Rename a damaged file to ``NAME.damaged`` and return that name.
+
+    Nothing reads it any more, and the workflow, which misses it, makes it again.
+    """
+    source = Path(path)
+    target = source.with_name(f"{source.name}.damaged")
+    with contextlib.suppress(FileNotFoundError):  # another job was faster
+        os.replace(source, target)
+    return target
+
+
+def check_structure(path: str | Path) -> None:
+    """Open a batch file without reading its records: a check that costs a millisecond.
+
+    Raises
+    ------
+    DamagedError
+        The file is empty, truncated, not HDF5 or not a batch file.  Changed values inside it
+        are found by their digest when the records are read.
+    """
+    with _opened(path):
+        pass
+
+
+def verify(path: str | Path) -> int:
+    """Read a whole batch file, verify all its digests, and return its number of samples.
+
+    Raises
+    ------
+    DamagedError
+        Something in it is damaged.
+    """
+    count = read_records(path).samples
+    with _opened(path) as file:
+        for group in file.get("samples", {}).values():
+            _verify(group, path)
+    return count
 
 
 @dataclass(frozen=True)
@@ -141,6 +202,13 @@ def refused(index: int, reason: str, message: str) -> dict[str, Any]:
     return {"index": index, "status": "refused", "reason": reason, "message": message}
 
 
+def refusal_reason(error: Exception) -> str:
+    """Return the short word for why a sample is refused, which tables carry."""
+    if isinstance(error, SampleError):
+        return error.reason
+    return "memory" if isinstance(error, ResourceError) else "solver"
+
+
 def write_batch(path: str | Path, header: Header, rows: Sequence[Row]) -> None:
     """Write a batch file atomically.
 
@@ -180,23 +248,26 @@ def read_records(path: str | Path) -> Records:
     Raises
     ------
     InputError
-        The file is missing, truncated, damaged or of another kind.
+        The file is missing.
+    DamagedError
+        It is truncated, damaged or of another kind.
     """
     with _opened(path) as file:
         header = _read_header(file)
-        group = file["records"]
-        _verify(group, path)
+        # Read once, for the digest and for the caller: tables read thousands of files.
+        content = _Content()
+        _verify(file["records"], path, content)
         columns: dict[str, NDArray | Ragged] = {}
         units = {}
-        for name, dataset in group.items():
+        for name, values in content.values.items():
             if name.endswith("_offsets"):
                 continue
-            values = _read_values(dataset)
-            units[name] = str(dataset.attrs["unit"])
-            if dataset.attrs["ragged"]:
-                columns[name] = Ragged(values, group[f"{name}_offsets"][()])
+            attributes = content.attributes[name]
+            units[name] = str(attributes["unit"])
+            if attributes["ragged"]:
+                columns[name] = Ragged(values, content.values[f"{name}_offsets"])
             else:
-                columns[name] = values
+                columns[name] = _as_texts(values)
         return Records(header, columns, units)
 
 
@@ -204,6 +275,20 @@ def read_header(path: str | Path) -> Header:
     """Read what a batch file says about itself."""
     with _opened(path) as file:
         return _read_header(file)
+
+
+def read_fingerprint(path: str | Path) -> str:
+    """Read the digest of the settings of a batch file: all that a look at thousands needs."""
+    with _opened(path) as file:
+        return str(file.attrs["fingerprint"])
+
+
+def content_digest(path: str | Path) -> tuple[str, ...]:
+    """Return the digests of records and samples that a file states: equal for equal content."""
+    with _opened(path) as file:
+        stated = [str(file["records"].attrs["digest"])]
+        stated += [f"{k}:{g.attrs['digest']}" for k, g in file.get("samples", {}).items()]
+        return tuple(stated)
 
 
 def read_sample(path: str | Path, index: int) -> Sample:
@@ -221,10 +306,12 @@ def sample_group(path: str | Path, index: int) -> str:
 def is_valid(path: str | Path, fingerprint: str) -> bool:
     """Tell whether a batch or part file is there, undamaged and made with these settings."""
     try:
-        records = read_records(path)
+        if read_header(path).fingerprint != fingerprint:
+            return False
+        verify(path)
     except InputError:
         return False
-    return records.header.fingerprint == fingerprint
+    return True
 
 
 def write_timings(path: Path, rows: Sequence[tuple[int, str, float]]) -> None:
@@ -318,8 +405,7 @@ def _as_array(value: Any, column: RecordColumn, sizes: tuple[int, ...]) -> NDArr
     return array
 
 
-def _read_values(dataset: h5py.Dataset) -> NDArray:
-    values = dataset[()]
+def _as_texts(values: NDArray) -> NDArray:
     if values.dtype.kind == "S":
         return np.array([text.decode() for text in values], dtype=np.str_)
     return values
@@ -343,14 +429,25 @@ class _opened:
         self.path = path
 
     def __enter__(self) -> h5py.File:
-        source = check_input(self.path)
+        try:
+            source = check_input(self.path)
+        except InputError as error:
+            path = Path(self.path)
+            if path.is_file() and path.stat().st_size == 0:
+                raise self._damage(error) from error
+            raise
         try:
             self.file = h5py.File(source, "r")
         except Exception as error:
             raise self._damage(error) from error
-        if self.file.attrs.get("format") != FORMAT:
+        try:
+            found = self.file.attrs.get("format")
+        except Exception as error:
             self.file.close()
-            raise InputError(f"{self.path} is not a batch file of glassmodes")
+            raise self._damage(error) from error
+        if found != FORMAT:
+            self.file.close()
+            raise DamagedError(f"{self.path} is not a batch file of glassmodes", self.path)
         return self.file
 
     def __exit__(self, kind, error, trace) -> None:
@@ -359,10 +456,26 @@ class _opened:
             raise self._damage(error) from error
 
     def _damage(self, error: BaseException) -> InputError:
-        return InputError(
-            f"cannot read {self.path}: {first_line(error)}; the file is truncated or damaged, "
-            "delete it and run again"
+        line = first_line(error)
+        if _is_refused_by_system(error):  # a disk or network that fails says nothing of the file
+            return InputError(f"cannot read {self.path}: {line}; try again")
+        return DamagedError(
+            f"cannot read {self.path}: {line.removeprefix(f'cannot read {self.path}: ')}; "
+            "the file is truncated or damaged",
+            self.path,
         )
+
+
+def _is_refused_by_system(error: BaseException) -> bool:
+    """Tell a read that the operating system refused from a file with wrong content."""
+    if isinstance(error, MemoryError):
+        return True
+    if not isinstance(error, OSError):
+        return False
+    number = error.errno or 0
+    if found := re.search(r"errno = (\d+)", str(error)):
+        number = int(found[1])
+    return number not in (0, errno.EINVAL)
 
 
 def _verified_sample(file: h5py.File, path: str | Path, index: int) -> h5py.Group:
@@ -373,11 +486,19 @@ def _verified_sample(file: h5py.File, path: str | Path, index: int) -> h5py.Grou
     return group
 
 
-def _verify(group: h5py.Group, path: str | Path) -> None:
-    if group.attrs.get("digest") != _digest(group):
-        raise InputError(
-            f"cannot read {path}: {group.name} does not match its digest; the file is damaged, "
-            "delete it and run again"
+@dataclass
+class _Content:
+    """What the datasets of a group hold, by name."""
+
+    values: dict[str, NDArray] = field(default_factory=dict)
+    attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def _verify(group: h5py.Group, path: str | Path, content: _Content | None = None) -> None:
+    if group.attrs.get("digest") != _digest(group, content):
+        raise DamagedError(
+            f"cannot read {path}: {group.name} does not match its digest; the file is damaged",
+            path,
         )
 
 
@@ -391,21 +512,31 @@ def _pieces(dataset: h5py.Dataset, piece: int = 2**25) -> Iterator[NDArray]:
         yield dataset[first : first + rows]
 
 
-def _digest(group: h5py.Group) -> str:
-    """Return the SHA-256 of names, types, shapes, values and attributes below `group`."""
+def _digest(group: h5py.Group, content: _Content | None = None) -> str:
+    """Return the SHA-256 of names, types, shapes, values and attributes below `group`.
+
+    What is read of its datasets is left in `content`.
+    """
     digest = hashlib.sha256()
 
     def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
         digest.update(f"{name}\n".encode())
-        for key in sorted(item.attrs):
+        attributes = dict(item.attrs.items())
+        for key in sorted(attributes):
             if key != "digest":
-                value = np.asarray(item.attrs[key])
-                content = value.tolist() if value.dtype == object else value.tobytes()
-                digest.update(f"{key}={value.dtype}{value.shape}{content!r}\n".encode())
+                value = np.asarray(attributes[key])
+                text = value.tolist() if value.dtype == object else value.tobytes()
+                digest.update(f"{key}={value.dtype}{value.shape}{text!r}\n".encode())
         if isinstance(item, h5py.Dataset):
-            digest.update(f"{item.dtype.str}{item.shape or (1,)}\n".encode())
-            for values in _pieces(item):
-                digest.update(np.ascontiguousarray(values).tobytes())
+            dtype, shape = item.dtype, item.shape
+            digest.update(f"{dtype.str}{shape or (1,)}\n".encode())
+            if content is None:
+                for values in _pieces(item):
+                    digest.update(np.ascontiguousarray(values).tobytes())
+            else:
+                values = item[()]
+                digest.update(np.ascontiguousarray(values).data)
+                content.values[name], content.attributes[name] = values, attributes
 
     add("", group)
     group.visititems(add)

@@ -1,49 +1,56 @@
 """The project's run command: Snakemake with a progress line, and a restart that just works.
 
-One run at a time works in a folder.  Its lock is held by the kernel for this process and
-for Snakemake, so a Snakemake lock that is found while ours is free has a dead owner and is
-cleared.  When this process is killed, Snakemake and its jobs are killed with it.
+One run at a time works in a folder, and one in a folder of results.  These locks are held by the
+kernel for this process and for Snakemake, so a Snakemake lock that is found while ours is free
+has a dead owner and is cleared.  When this process is killed, Snakemake and its jobs are killed
+with it.  Damaged results are set aside, before the run or by the job that meets them, and
+Snakemake starts once more to make them again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
 import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from glassmodes import memory
+from glassmodes.campaign.benchmark_files import EXTENDED
 from glassmodes.campaign.config import CampaignConfig
-from glassmodes.campaign.locks import Lock, LockedError
-from glassmodes.campaign.processes import die_with_parent, snakemakes_in
-from glassmodes.campaign.progress import (
-    STAGES,
-    CampaignProgress,
-    Estimate,
-    render_duration,
-    render_line,
+from glassmodes.campaign.damage import damaged_files, pull_back, set_aside_broken
+from glassmodes.campaign.locks import HELD, Lock, LockedError, results_lock
+from glassmodes.campaign.processes import (
+    descendants,
+    die_with_parent,
+    runs_module,
+    snakemakes_in,
 )
+from glassmodes.campaign.progress import STAGES, render_duration, snakemake_log
 from glassmodes.campaign.provenance import COMMAND_VARIABLE, typed_command
-from glassmodes.errors import GlassmodesError, InputError
+from glassmodes.campaign.retry import retry_refused
+from glassmodes.campaign.site_profile import jobs_at_a_time
+from glassmodes.campaign.slurm_jobs import end_left_jobs
+from glassmodes.campaign.stale import announce
+from glassmodes.campaign.stopping import SAME_REQUEST_S, SIGNALS
+from glassmodes.campaign.watching import Watch
+from glassmodes.errors import GlassmodesError, InputError, printable
 
 POLL_S = 1.0
 PLAIN_LINE_S = 15.0
 """Seconds between two progress lines where the output is no terminal."""
+MOST_STARTS = 5
+"""Starts of Snakemake in one run, each after damaged files were found and set aside."""
 
-_LOG_TAIL_LINES = 12
-_LOGS_SHOWN = 3
-_RULES = {
-    "write_tables": "writing tables",
-    "write_fits": "fitting",
-    "write_comparison": "comparing",
-    "draw_figures": "drawing figures",
-    "write_report": "writing the report",
-}
+
+_DYING_S = 5.0
+"""How long the Snakemake of a run that was killed a moment ago may live on."""
 
 
 class CampaignFailed(GlassmodesError):
@@ -87,6 +94,8 @@ class RunRequest:
         Folder of a Snakemake profile; None means the program's profile for one machine.
     extra
         More arguments for Snakemake.
+    retry_refused
+        Reason of refused samples to try again, empty for any; None tries none again.
     """
 
     config_path: Path
@@ -95,6 +104,7 @@ class RunRequest:
     cores: int | None = None
     profile: Path | None = None
     extra: list[str] = field(default_factory=list)
+    retry_refused: str | None = None
 
 
 def run_campaign(config: CampaignConfig, request: RunRequest) -> dict[str, Any]:
@@ -108,35 +118,77 @@ def run_campaign(config: CampaignConfig, request: RunRequest) -> dict[str, Any]:
     Raises
     ------
     LockedError
-        Another run works in this folder.
+        Another run works in this folder, or in the folder of the results.
     CampaignFailed
         A job failed; the end of its log was printed.
     CampaignInterrupted
         Ctrl-C or SIGTERM ended it.
     """
     command = _command(config, request)
+    if _only_looks(request.extra):
+        announce(config, sys.stderr, only_looks=True)
+        if code := _start(command, (), sys.stderr.fileno()).wait():
+            raise CampaignFailed(f"snakemake ended with exit code {code}")
+        return {}
     state = Path(".snakemake")
-    with Lock(state / "glassmodes.run.lock", "the campaign in this folder", keep=True) as lock:
+    here = Lock(state / "glassmodes.run.lock", "the campaign in this folder", keep=True)
+    with here, results_lock(config.results) as there:
+        _end_left_jobs(config)
         _clear_dead_lock(state)
-        if not _only_looks(request.extra):
-            return _run(config, command, lock)
-        code = _start(command, lock, sys.stderr.fileno()).wait()
-    if code:
-        raise CampaignFailed(f"snakemake ended with exit code {code}")
-    return {}
+        _make_ready(config, request)
+        at_a_time = jobs_at_a_time(request.cores, request.profile)
+        return _run(config, command, (here, there), at_a_time)
+
+
+def _make_ready(config: CampaignConfig, request: RunRequest) -> None:
+    """Clear away what a run must not find: leftovers of kills, damage, work to be repeated."""
+    for folder in (".", "tables", "fits", "figures", "checksums"):
+        for leftover in (config.results / folder).glob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
+    if broken := set_aside_broken(config):
+        _say_damaged(broken)
+    if ahead := pull_back(config):
+        print(
+            f"glassmodes: {ahead} files were dated in the future and have the time of now; "
+            "the clock of some machine is wrong",
+            file=sys.stderr,
+        )
+    announce(config, sys.stderr, force=request.force)
+    if request.retry_refused is not None:
+        count = retry_refused(config, request.retry_refused)
+        print(f"glassmodes: {count} refused samples will be tried again", file=sys.stderr)
+
+
+def _say_damaged(paths: Iterable[Path]) -> None:
+    for path in paths:
+        print(f"glassmodes: {printable(str(path))} is damaged and was set aside", file=sys.stderr)
 
 
 def _command(config: CampaignConfig, request: RunRequest) -> list[str]:
     folder = workflow_folder()
-    profile = request.profile or folder / "workflow" / "profiles" / "local"
+    local = folder / "workflow" / "profiles" / "local"
+    profile = request.profile or local
     if not profile.is_dir():
         raise InputError(f"no profile folder {profile}; see workflow/profiles for those that exist")
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(folder / "Snakefile")]
     command += ["--configfile", str(request.config_path), "--workflow-profile", str(profile)]
-    command += ["--cores", "all" if request.cores is None else str(request.cores)]
+    command += ["--cores", "all" if request.cores is None else str(request.cores), EXTENDED]
+    if profile.resolve() == local.resolve():
+        command += _memory_here(request.extra)
     if request.force is not None:
         command += ["--forcerun", *stage_rules(config, request.force)]
     return [*command, *request.extra, "--", *request.targets]
+
+
+def _memory_here(extra: list[str]) -> list[str]:
+    """Return the option that keeps the jobs of one machine within its free memory.
+
+    None if the user gives resources, or a limit of each rank.
+    """
+    given = any(word.split("=")[0] in ("--resources", "--res") for word in extra)
+    if given or os.environ.get(memory.OVERRIDE):
+        return []
+    return ["--resources", f"mem_mb={max(1, memory.available() // 10**6)}"]
 
 
 def stage_rules(config: CampaignConfig, stage: str) -> list[str]:
@@ -174,7 +226,9 @@ def _clear_dead_lock(state: Path) -> None:
     locks = [path for path in (state / "locks").glob("*") if path.is_file()]
     if not locks:
         return
-    living = snakemakes_in(Path.cwd())
+    deadline = time.monotonic() + _DYING_S
+    while (living := snakemakes_in(Path.cwd())) and time.monotonic() < deadline:
+        time.sleep(POLL_S / 10)
     if living:
         raise LockedError(
             f"Snakemake works in this folder already (process {living[0]}); wait for it or end it"
@@ -182,6 +236,14 @@ def _clear_dead_lock(state: Path) -> None:
     for path in locks:
         path.unlink(missing_ok=True)
     print("glassmodes: cleared the lock of a run that was killed", file=sys.stderr)
+
+
+def _end_left_jobs(config: CampaignConfig) -> None:
+    if left := end_left_jobs(snakemake_log(config.results)):
+        print(
+            f"glassmodes: took jobs of a run that was killed out of the queue: {' '.join(left)}",
+            file=sys.stderr,
+        )
 
 
 def _environment() -> dict[str, str]:
@@ -192,43 +254,61 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _start(command: list[str], lock: Lock, output: Any) -> subprocess.Popen:
-    # The child inherits the lock's descriptor and with it the lock, as long as it lives.
-    descriptors = () if lock.descriptor is None else (lock.descriptor,)
+def _start(command: list[str], locks: tuple[Lock, ...], output: Any) -> subprocess.Popen:
+    # The child inherits the locks' descriptors and with them the locks, as long as it lives.
+    held = {HELD: str(locks[-1].path.resolve())} if locks else {}
+    me = os.getpid()
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
-        env=_environment(),
-        pass_fds=descriptors,
-        preexec_fn=die_with_parent,
+        env=_environment() | held,
+        pass_fds=[lock.descriptor for lock in locks if lock.descriptor is not None],
+        preexec_fn=lambda: _prepare_child(me, bool(locks)),
     )
 
 
-def _run(config: CampaignConfig, command: list[str], lock: Lock) -> dict[str, Any]:
-    log_path = config.results / "logs" / "snakemake.log"
+def _prepare_child(parent: int, alone: bool) -> None:
+    if alone:  # out of the terminal's group: a Ctrl-C comes to us, and once from here
+        os.setpgid(0, 0)
+    die_with_parent(parent=parent)
+
+
+def _run(
+    config: CampaignConfig, command: list[str], locks: tuple[Lock, ...], at_a_time: int
+) -> dict[str, Any]:
+    log_path = snakemake_log(config.results)
     log_path.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    progress = CampaignProgress(config, _sampling_stages(command))
-    with open(log_path, "wb") as log:
-        follower = _Follower(_start(command, lock, log), progress, log_path, sys.stderr)
-        code = follower.follow()
+    watch = Watch(config, _sampling_stages(command), at_a_time, sys.stderr)
+    damaged = damaged_files(config.results)
+    for _ in range(MOST_STARTS):
+        with open(log_path, "wb") as log:
+            follower = _Follower(_start(command, locks, log), watch, sys.stderr)
+            code = follower.follow()
+        before, damaged = damaged, damaged_files(config.results)
+        if follower.interrupted or not code or damaged == before:
+            break
+        _say_damaged(path.with_suffix("") for path in damaged if damaged[path] != before.get(path))
+        print("glassmodes: starting once more to make them again", file=sys.stderr)
     if follower.interrupted:
+        watch.end("stopped")
         raise CampaignInterrupted(
             "stopped; what is finished is kept, run the same command again to go on"
         )
     if code:
-        _print_failures(log_path, sys.stderr)
+        watch.end("failed")
         raise CampaignFailed(
             f"the campaign is not complete (snakemake exit code {code}); its log is {log_path}. "
             "What is finished is kept: run the same command again to go on"
         )
     seconds = time.monotonic() - started
+    watch.end("done")
     print(f"glassmodes: done in {render_duration(seconds)}", file=sys.stderr)
     answer: dict[str, Any] = {
         "seconds": round(seconds, 1),
-        "samples": {stage: f"{c.done} of {c.total}" for stage, c in progress.count().items()},
+        "samples": {stage: f"{c.done} of {c.total}" for stage, c in watch.progress.count().items()},
         "log": log_path,
     }
     report = config.results / "report.html"
@@ -253,79 +333,62 @@ class _Follower:
     def __init__(
         self,
         child: subprocess.Popen,
-        progress: CampaignProgress,
-        log_path: Path,
+        watch: Watch,
         screen: TextIO,
     ) -> None:
-        self.child, self.progress = child, progress
-        self.log_path, self.screen = log_path, screen
+        self.child, self.watch, self.screen = child, watch, screen
+        watch.begin()
         self.interrupted = False
+        self._asked = 0.0
 
     def follow(self) -> int:
         """Wait for Snakemake and return its exit code."""
-        before = signal.signal(signal.SIGTERM, self._end)
+        before = {number: signal.signal(number, self._end) for number in SIGNALS}
         try:
             return self._loop()
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _end(self, number: int, frame: Any) -> None:
-        self.interrupted = True
-        self.child.send_signal(signal.SIGINT)
+        if not self._is_repeated():
+            self.child.send_signal(signal.SIGINT)  # submits nothing more, waits for its jobs
+            for pid in descendants(self.child.pid):
+                if runs_module(pid, "glassmodes.campaign.supervise"):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGTERM)
+
+    def _is_repeated(self) -> bool:
+        """Note a request to stop; a second one ends Snakemake, and with it all jobs, at once."""
+        now = time.monotonic()
+        if not self.interrupted:
+            self.interrupted, self._asked = True, now
+            return False
+        if now - self._asked >= SAME_REQUEST_S:
+            self.child.kill()
+        return True
 
     def _loop(self) -> int:
         terminal = self.screen.isatty()
         interval = POLL_S if terminal else PLAIN_LINE_S
-        shown, last = "", time.monotonic()
-        estimate = Estimate(self.progress.count())
+        last, said = time.monotonic(), False
         while True:
             code = self._wait()
             now = time.monotonic()
+            if self.interrupted and not said and code is None:
+                said = True
+                self.screen.write(
+                    "\nglassmodes: stopping after the samples in work; once more ends them now\n"
+                )
             if now - last >= interval or code is not None:
-                counts, last = self.progress.count(), now
-                seconds_left = estimate.seconds_left(counts)
-                line = render_line(counts, seconds_left, _current(self.log_path))
-                if line != shown:
-                    shown = line
-                    self.screen.write(f"\r\033[K{line}" if terminal else f"glassmodes: {line}\n")
-                    self.screen.flush()
+                last = now
+                self.watch.show(now)
             if code is not None:
                 self.screen.write("\n" if terminal else "")
                 return code
 
     def _wait(self) -> int | None:
-        while True:
-            try:
-                return self.child.wait(timeout=POLL_S)
-            except subprocess.TimeoutExpired:
-                return None
-            except KeyboardInterrupt:  # the terminal has told Snakemake and its jobs as well
-                self.interrupted = True
-                print("\nglassmodes: stopping after the samples in work", file=self.screen)
-
-
-def _current(log_path: Path) -> str:
-    """Return what the newest job of the later stages does, from the end of Snakemake's log."""
-    text = _tail(log_path, 4000)
-    rules = [rule for rule in re.findall(r"rule (\w+):", text) if rule in _RULES]
-    return _RULES[rules[-1]] if rules else ""
-
-
-def _tail(path: Path, size: int) -> str:
-    with open(path, "rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - size))
-        return file.read().decode("utf-8", "replace")
-
-
-def _print_failures(log_path: Path, screen: TextIO) -> None:
-    """Print the end of the log of each failed job, or of Snakemake's own."""
-    text = _tail(log_path, 200_000)
-    logs = re.findall(r"^\s+log: (.+?) \(check log file", text, flags=re.MULTILINE)
-    existing = [Path(name) for name in dict.fromkeys(logs) if Path(name).is_file()]
-    shown = existing[:_LOGS_SHOWN] or [log_path]
-    for path in shown:
-        lines = _tail(path, 20_000).rstrip().splitlines()[-_LOG_TAIL_LINES:]
-        screen.write(f"\n--- {path}\n" + "".join(f"{line}\n" for line in lines))
-    if len(existing) > _LOGS_SHOWN:
-        screen.write(f"\n... and {len(existing) - _LOGS_SHOWN} more failed jobs\n")
-    screen.flush()
+        try:
+            return self.child.wait(timeout=POLL_S)
+        except subprocess.TimeoutExpired:
+            return None

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from glassmodes.campaign.batches import AnalyseJob
 from glassmodes.campaign.config import WINDOWS, CampaignConfig
-from glassmodes.campaign.manifest import Batch, range_of, sample_seed
+from glassmodes.campaign.manifest import Batch, sample_seed
 from glassmodes.campaign.provenance import slice_settings
-from glassmodes.campaign.records import refused
+from glassmodes.campaign.records import refusal_reason, refused
 from glassmodes.domain import Domain
-from glassmodes.errors import InputError, SampleError, SolverError
+from glassmodes.errors import InputError, ResourceError, SampleError, SolverError
 from glassmodes.observables.harmonic import HarmonicSystem
 from glassmodes.observables.windows import vibrational_window
 
@@ -53,12 +53,6 @@ class SliceJob(AnalyseJob):
     def output(self, kind: str) -> Path:
         return self.batch.slice_path(self.config.results, self.number)
 
-    def donors(self, kind: str) -> Iterator[tuple[Path, tuple[int, int]]]:
-        mine = self.output(kind)
-        for path in sorted(mine.parent.parent.glob(f"*/{mine.name}")):
-            if covered := range_of(path.parent.name):
-                yield path, covered
-
     def settings(self, kind: str) -> Mapping[str, Any]:
         return slice_settings(self.config, self.batch.ensemble, self.number)
 
@@ -82,9 +76,9 @@ class SliceJob(AnalyseJob):
             )
             record = {"index": index, "status": "ok", "slice": self.number, **modes.to_record()}
             record["seconds"] = time.perf_counter() - started
-        except (SampleError, SolverError) as error:
+        except (SampleError, SolverError, ResourceError) as error:
             log.warning("sample %d refused by %s: %s", index, self.stage, error)
-            record = refused(index, getattr(error, "reason", "solver"), str(error))
+            record = refused(index, refusal_reason(error), str(error))
         finally:
             if system is not None:
                 system.destroy()
