@@ -7,6 +7,7 @@
 #   debian   Debian/Ubuntu packages of envs/debian-packages.txt, installed as root or with sudo
 # In each case .venv is a virtual environment on top, so nothing is installed into yours.
 # A second call does nothing until a file that it reads has changed.
+# `envs/setup.sh slurm` installs the packages of envs/debian-packages-slurm.txt, if it can.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -90,23 +91,26 @@ use_conda() {
 }
 
 use_debian() {
-    local missing=() package sudo=
     on_debian || stop "apt-get not found: this is no Debian or Ubuntu"
-    while read -r package; do
-        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-    done < <(grep -v '^#' envs/debian-packages.txt)
-    if [ ${#missing[@]} -gt 0 ]; then
-        if [ "$(id -u)" -ne 0 ]; then
-            command -v sudo >/dev/null || stop "run as root, or first install: ${missing[*]}"
-            sudo=sudo
-        fi
-        say "installing ${missing[*]}"
-        $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2
-        $sudo env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
-    fi
+    install_debian_packages envs/debian-packages.txt || stop "the packages are not complete"
     base=/usr/bin/python3
     launcher=/usr/bin/mpiexec
+}
+
+install_debian_packages() {  # of a list, those that are missing
+    local missing=() package sudo=
+    while read -r package; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done < <(grep -v '^#' "$1")
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || { say "run as root, or first install: ${missing[*]}"; return 1; }
+        sudo=sudo
+    fi
+    say "installing ${missing[*]}"
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2 &&
+        $sudo env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 launcher_on_path() {
@@ -207,6 +211,23 @@ PY
     say "kernels at $("$python" -m glassmodes.kernels.library)"
     "$venv/bin/glassmodes" --help >/dev/null
 }
+
+# --- what only make test-slurm needs: its tests say why they are skipped where it is missing ---
+
+install_slurm() {
+    if ! on_debian; then
+        say "no Debian or Ubuntu: Slurm is not installed"
+    elif [ -e /etc/slurm/slurm.conf ] && [ ! -L /etc/slurm/slurm.conf ]; then
+        say "this machine has a Slurm of its own: nothing is installed"
+    elif ! install_debian_packages envs/debian-packages-slurm.txt; then
+        say "Slurm could not be installed"
+    fi
+}
+
+if [ "${1:-}" = slurm ]; then
+    install_slurm
+    exit 0
+fi
 
 # --- run --------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ for analyses in ANALYSIS_SETS:
             batch=BATCH_PATTERN,
         conda:
             ENVIRONMENT
-        threads: 1
+        threads: cores_of_job(megabytes("analyse"))
         resources:
             mem_mb=megabytes("analyse"),
             runtime=minutes("analyse"),
@@ -50,12 +50,13 @@ for analyses in ANALYSIS_SETS:
             batch=BATCH_PATTERN,
         conda:
             ENVIRONMENT
-        threads: ranks
+        threads: cores_of_job(megabytes("analyse"))
         resources:
-            mpi="mpiexec",
+            mpi=launcher(megabytes("analyse")),
             tasks=ranks,
-            cpus_per_task=1,
-            mem_mb_per_cpu=megabytes("analyse"),
+            cpus_per_task=cores_of_rank(megabytes("analyse")),
+            mem_mb=memory_of_job(megabytes("analyse")),
+            mem_mb_per_cpu=memory_per_core(megabytes("analyse")),
             runtime=minutes("analyse"),
         params:
             settings=analysis_params,

@@ -18,7 +18,7 @@ rule write_fits:
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         version=STAGE_VERSIONS["fits"],
-        settings=table_params(),
+        settings=lambda wildcards: table_params(),
     shell:
         job("fits")
 

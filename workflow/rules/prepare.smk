@@ -16,7 +16,7 @@ rule prepare_batch:
         batch=BATCH_PATTERN,
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: cores_of_job(megabytes("prepare"))
     resources:
         mem_mb=megabytes("prepare"),
         runtime=minutes("prepare"),
@@ -41,12 +41,13 @@ rule prepare_batch_mpi:
         batch=BATCH_PATTERN,
     conda:
         ENVIRONMENT
-    threads: ranks
+    threads: cores_of_job(megabytes("prepare"))
     resources:
-        mpi="mpiexec",
+        mpi=launcher(megabytes("prepare")),
         tasks=ranks,
-        cpus_per_task=1,
-        mem_mb_per_cpu=megabytes("prepare"),
+        cpus_per_task=cores_of_rank(megabytes("prepare")),
+        mem_mb=memory_of_job(megabytes("prepare")),
+        mem_mb_per_cpu=memory_per_core(megabytes("prepare")),
         runtime=minutes("prepare"),
     params:
         settings=preparation_params,

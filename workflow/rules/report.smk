@@ -21,6 +21,6 @@ rule write_report:
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         version=STAGE_VERSIONS["report"],
-        title=CAMPAIGN.campaign.title,
+        title=lambda wildcards: CAMPAIGN.campaign.title,
     shell:
         job("report")

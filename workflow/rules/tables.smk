@@ -20,6 +20,19 @@ rule write_tables:
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         version=STAGE_VERSIONS["tables"],
-        settings=table_params(),
+        settings=lambda wildcards: table_params(),
     shell:
         job("tables")
+
+
+rule partial_tables:
+    """Write tables of what is there into partial/tables; it waits for no job and starts none."""
+    log:
+        f"{RESULTS}/logs/partial_tables.log",
+    conda:
+        ENVIRONMENT
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    shell:
+        job("partial", config_path=PARTIAL_CONFIG)

@@ -17,7 +17,7 @@ rule search_slice:
         slice=r"\d{3}",
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: cores_of_job(slice_megabytes)
     resources:
         mem_mb=slice_megabytes,
         runtime=slice_minutes,
@@ -43,12 +43,13 @@ rule search_slice_mpi:
         slice=r"\d{3}",
     conda:
         ENVIRONMENT
-    threads: ranks
+    threads: cores_of_job(slice_megabytes)
     resources:
-        mpi="mpiexec",
+        mpi=launcher(slice_megabytes),
         tasks=ranks,
-        cpus_per_task=1,
-        mem_mb_per_cpu=slice_megabytes,
+        cpus_per_task=cores_of_rank(slice_megabytes),
+        mem_mb=memory_of_job(slice_megabytes),
+        mem_mb_per_cpu=memory_per_core(slice_megabytes),
         runtime=slice_minutes,
     params:
         settings=slice_params,
