@@ -42,8 +42,8 @@ check the keys with the first line
 `# yaml-language-server: $schema=../workflow/schemas/campaign.schema.json`.
 
 Units are those of the model. `NAME` is a name of your choice (small letters, digits and
-underscores). A later run with more `samples` computes only the new ones; any other change of
-an ensemble or analysis repeats what depends on it.
+underscores). A later run with more `samples`, another ensemble or another analysis computes only
+what is new; any other change repeats what depends on it and says so before it starts.
 """
 
 _RESULTS_HEAD = """\
@@ -62,7 +62,13 @@ and `reference/NAME/`, one recorded run of each campaign, are kept in the reposi
 | `analyses/ENSEMBLE/FIRST-LAST/ANALYSIS.h5` | the records of one analysis of a batch |
 | `timings/STAGE/ENSEMBLE/FIRST-LAST.csv` | wall times of each sample |
 | `logs/`, `benchmarks/` | log and resources of each job; a log ends with its command |
+| `timings/usage/STAGE/ENSEMBLE/FIRST-LAST.csv` | memory and processor time of the ranks |
+| `efficiency.csv` | what jobs used against what they had asked for, by stage and ensemble |
 | `parts/`, `locks/` | finished samples and owners of batches in work |
+| `.kept/` | a second name (hard link) of each batch file, from which records are taken over |
+| `checksums/STAGE.sha256` | checksums of tables, fits, figures and report, for `sha256sum -c` |
+| `*.damaged` | files that were found damaged and made again; nothing reads them |
+| `partial/` | tables of what was there when `glassmodes campaign partial` was run, with counts |
 | `figures/NAME.pdf`, `.png` | figures |
 | `report.html` | everything on one page, without a network |
 

@@ -26,6 +26,7 @@ from glassmodes.files import write_bytes
 
 COMMAND_VARIABLE = "GLASSMODES_COMMAND"
 
+_assumed_contents: dict[str, str] = {}
 _PACKAGES = ("numpy", "scipy", "h5py", "petsc4py", "slepc4py", "mpi4py")
 
 
@@ -58,8 +59,33 @@ def slice_settings(config: CampaignConfig, ensemble: str, number: int) -> dict[s
     return {**analysis_settings(config, ensemble, WINDOWS), "slice": number}
 
 
+def settings_by_file(config: CampaignConfig, ensemble: str) -> dict[str, dict[str, Any]]:
+    """Return what the records of each file of a batch depend on, by the name of the file.
+
+    The names are ``samples``, those of the analyses, and ``windows-000`` and so on.
+    """
+    settings = {"samples": preparation_settings(config, ensemble)}
+    for analysis in config.analyses_of(ensemble):
+        settings[analysis] = analysis_settings(config, ensemble, analysis)
+    for number in range(config.slices_of(ensemble)):
+        settings[f"{WINDOWS}-{number:03d}"] = slice_settings(config, ensemble, number)
+    return settings
+
+
+def fingerprints_of(config: CampaignConfig, ensemble: str) -> dict[str, str]:
+    """Return the fingerprint of each of `settings_by_file`."""
+    return {name: fingerprint(s) for name, s in settings_by_file(config, ensemble).items()}
+
+
+def assume_model_contents(contents: Mapping[str, str]) -> None:
+    """Take the digests of model files as given: those of an archive, which are not at hand."""
+    _assumed_contents.update(contents)
+
+
 def model_content(model: str) -> str:
     """Return the digest of a model file, the empty text for a named model."""
+    if model in _assumed_contents:
+        return _assumed_contents[model]
     if not model.lower().endswith((".yaml", ".yml")):
         return ""
     return hashlib.sha256(Path(model).read_bytes()).hexdigest()

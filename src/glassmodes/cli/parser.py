@@ -33,6 +33,7 @@ VERB_MODULES = (
     "viscoelastic",
     "info",
     "campaign",
+    "archive",
 )
 
 #: Points that a grid may have: the answer is one JSON object.

@@ -108,7 +108,8 @@ def _value(action: argparse.Action) -> str:
         value = "{" + ",".join(str(choice) for choice in action.choices) + "}"
     else:
         value = action.dest.upper()
-    return f"{value} ..." if action.nargs in ("*", "+") else value
+    several = action.nargs in ("*", "+") and " " not in value
+    return f"{value} ..." if several else value
 
 
 def _cell(text: str) -> str:
