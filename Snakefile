@@ -24,11 +24,15 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
 
+# A target asks for the files of all stages before it as well: Snakemake does not look for what is
+# missing behind files that are up to date, and a damaged or deleted file has to be made again.
 rule all:
     default_target: True
     input:
-        REPORT,
+        BATCH_FILES,
+        LATER_FILES,
         FIGURE_FILES,
+        REPORT,
 
 
 rule prepare:
@@ -38,28 +42,33 @@ rule prepare:
 
 rule analyse:
     input:
-        ANALYSIS_FILES,
-        SLICE_FILES,
+        BATCH_FILES,
 
 
 rule tables:
     input:
+        BATCH_FILES,
         TABLE_FILES,
 
 
 rule fits:
     input:
-        FIT_FILES,
-        COMPARISON_FILE,
+        BATCH_FILES,
+        LATER_FILES,
 
 
 rule figures:
     input:
+        BATCH_FILES,
+        LATER_FILES,
         FIGURE_FILES,
 
 
 rule report:
     input:
+        BATCH_FILES,
+        LATER_FILES,
+        FIGURE_FILES,
         REPORT,
 
 

@@ -113,7 +113,7 @@ def check_whole_file(file: h5py.File) -> None:
                 _read_attributes(item)
                 packed = item.chunks is not None or h5py.check_string_dtype(item.dtype) is not None
                 if packed and unpacked <= _READ_BYTES:
-                    unpacked += item[()].nbytes
+                    unpacked += np.asarray(item[()]).nbytes  # one text comes as bytes
             else:
                 raise InputError(f"{group.name} holds {name!r}, neither a group nor a dataset")
 
@@ -123,6 +123,24 @@ def read_numbers(dataset: h5py.Dataset) -> np.ndarray:
     if dataset.dtype.kind not in _NUMBERS:
         raise InputError(f"the dataset {dataset.name} has the type {dataset.dtype}, not numbers")
     return dataset[()]
+
+
+def read_text(dataset: h5py.Dataset) -> str:
+    """Return the one text that a checked dataset holds, of fixed or variable length.
+
+    Raises
+    ------
+    InputError
+        It holds numbers, several texts, or bytes that are no UTF-8.
+    """
+    if h5py.check_string_dtype(dataset.dtype) is None or dataset.size != 1:
+        raise InputError(f"the dataset {dataset.name} is not one text; the file is damaged")
+    try:
+        return text_of(dataset[()])
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"the dataset {dataset.name} is no UTF-8 text; the file is damaged"
+        ) from error
 
 
 def text_of(value: Any) -> str:

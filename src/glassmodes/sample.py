@@ -18,7 +18,7 @@ import numpy as np
 from glassmodes import __version__
 from glassmodes.errors import InputError
 from glassmodes.files import check_input, located, write_hdf5
-from glassmodes.hdf5_structure import read_json, require_plain, text_of
+from glassmodes.hdf5_structure import read_json, read_text, require_plain, text_of
 from glassmodes.parallel import split_range
 
 FORMAT = "glassmodes-sample"
@@ -300,9 +300,7 @@ class Sample:
             first, last = split_range(len(dataset), *part) if part else (0, None)
             return dataset[first:last]
 
-        texts = {
-            name: text_of(stored[f"parameters/{name}"][()]) for name in ("model", "provenance")
-        }
+        texts = {name: read_text(stored[f"parameters/{name}"]) for name in ("model", "provenance")}
         sample = cls(
             positions=rows("particles/all/position"),
             box=stored["particles/all/box/edges"][()],

@@ -220,6 +220,30 @@ def test_headers_of_samples_are_finite_json_objects(tmp_path, name, text, words)
     refused(lambda: Sample.read(path), words)
 
 
+@pytest.mark.parametrize("isolation", [True, False])
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("{}", ""),
+        ("no JSON", "the text parameters/model is no JSON text"),
+        (["{}", "{}"], "/parameters/model is not one text"),
+        (3.0, "/parameters/model is not one text"),
+        (b"\xff", "/parameters/model is no UTF-8 text"),
+    ],
+)
+def test_texts_of_variable_length_are_read_or_refused(tmp_path, value, words, isolation):
+    def change(file):
+        del file["parameters/model"]
+        kind = None if isinstance(value, float) else h5py.string_dtype()
+        file["parameters"].create_dataset("model", data=value, dtype=kind)
+
+    path = spoiled(tmp_path / "s.h5", change)
+    if words:
+        refused(lambda: read_sample(path, isolated=isolation), words)
+    else:
+        assert read_sample(path, isolated=isolation).model == {}
+
+
 def test_a_filter_that_is_a_shared_library_is_not_looked_for(tmp_path):
     path = tmp_path / "s.h5"
     with h5py.File(path, "w") as file:

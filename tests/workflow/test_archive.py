@@ -261,6 +261,26 @@ def test_a_changed_file_is_found_by_its_checksum(unpacked):
         verify_archive(unpacked)
 
 
+@pytest.mark.parametrize("name", ["results/tables/malware.csv", "results/.hidden", "new/sub/x"])
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_without_a_checksum_is_refused(unpacked, name, link):
+    path = unpacked / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to("/tmp") if link else path.write_text("x\n")
+    with pytest.raises(InputError, match=f"^{name} has no checksum in SHA256SUMS"):
+        verify_archive(unpacked)
+
+
+@pytest.mark.parametrize("suffix", [".tar.gz", ".zip"])
+def test_a_packed_file_without_a_checksum_is_refused(unpacked, tmp_path, suffix):
+    (unpacked / "results" / "tables" / "malware.csv").write_text("x\n")
+    (unpacked / "zeros.csv").write_text("x\n")
+    kind = "zip" if suffix == ".zip" else "gztar"
+    path = shutil.make_archive(str(tmp_path / "evil"), kind, unpacked.parent, unpacked.name)
+    with pytest.raises(InputError, match=r"^results/tables/malware\.csv has no checksum"):
+        verify_archive(Path(path))
+
+
 def test_forged_tables_are_found_by_the_records(unpacked):
     path = unpacked / "results" / "tables" / "samples.csv"
     path.write_text(path.read_text().replace("ok", "refused", 1))

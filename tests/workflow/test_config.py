@@ -220,3 +220,38 @@ def test_every_key_has_description_unit_and_a_name_of_its_own():
 def test_generated_documents_are_up_to_date(path):
     text = (ROOT / path).read_text(encoding="utf-8")
     assert text == DOCUMENTS[path](), "run `python -m glassmodes.campaign.documents`"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("campaign.seed", "seed"),
+        ("ensembles.small.samples", "samples"),
+        ("ensembles.small.protocol.temperature", "temperature"),
+        ("analyses.modes.count", "count"),
+    ],
+)
+def test_flags_are_no_numbers(content, path, name):
+    """YAML reads yes and no as flags, which Python counts as 1 and 0."""
+    change(content, path, True)
+    assert any(f"{name} is true, a flag" in line for line in problems(content))
+
+
+def test_flags_are_taken_where_they_belong(content):
+    change(content, "analyses.modes.keep_vectors", True)
+    assert check_config(content).analyses.modes.keep_vectors is True
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("statistics.bins_per_decade", 10**8),
+        ("statistics.bootstrap_resamples", 10**8),
+        ("ensembles.small.ranks", 10**30),
+        ("ensembles.small.batch_size", 10**30),
+        ("analyses.dipoles.count", 10**30),
+    ],
+)
+def test_numbers_that_no_stage_could_bear_are_refused_at_once(content, path, value):
+    change(content, path, value)
+    assert any(line.startswith("c.yaml") and "less than" in line for line in problems(content))

@@ -232,7 +232,7 @@ def test_half_written_files_of_killed_jobs_are_removed(config, work, comm_self):
 
 @pytest.mark.parametrize("error", [ResourceError("needs 3 TB"), SolverError("no convergence")])
 def test_a_sample_that_cannot_be_computed_is_refused_and_can_be_tried_again(
-    config, work, comm_self, monkeypatch, error
+    config, work, comm_self, monkeypatch, capsys, error
 ):
     reason = "memory" if isinstance(error, ResourceError) else "solver"
     healthy, seed = work.prepare, sample_seed(5, "small", 1)
@@ -251,8 +251,13 @@ def test_a_sample_that_cannot_be_computed_is_refused_and_can_be_tried_again(
     assert moduli["reason"].tolist() == ["", reason, ""]
 
     monkeypatch.setattr(batches, "prepare_ensemble_sample", healthy)
-    assert retry_refused(config, "saddle") == 0
+    capsys.readouterr()
+    assert retry_refused(config, "nosuch") == 0
+    assert capsys.readouterr().err == (
+        f"glassmodes: no sample was refused for 'nosuch'; the reasons there are: {reason} (1)\n"
+    )
     assert retry_refused(config, reason) == 1
+    assert capsys.readouterr().err == ""
     assert second.samples_path(config.results).exists()
     assert not first.samples_path(config.results).exists()
     work.prepared.clear()

@@ -139,7 +139,30 @@ def test_overlapping_ranges_are_refused(machines, work, comm_self):
     here, there = machines("here"), machines("there", batch_size=4)
     do(comm_self, here, [0])
     do(comm_self, there, [0])
-    assert "holds some of these samples" in refusal(here, there)
+    line = refusal(here, there)
+    assert "its range 000000-000003 overlaps 000000-000002 of the same settings and seed" in line
+    assert line.endswith(f"kept is {batches_of(here, 'small')[0].samples_path(here.results)}")
+
+
+def test_a_dry_run_counts_what_it_would_have_taken_before(machines, work, comm_self):
+    here, first, second = machines("here"), machines("first"), machines("second")
+    wide, narrow = machines("wide", batch_size=4), machines("narrow", batch_size=1)
+    do(comm_self, first, [0])
+    do(comm_self, second, [0, 1])
+    do(comm_self, wide, [0])
+    do(comm_self, narrow, [0, 4])
+    others = [config.results for config in (narrow, first, second, wide)]
+    for order in (others, others[::-1], others[1:] + others[:1]):
+        target = machines(f"target-{order[0].name}-{order[1].name}")
+        dry = merge_results(target, order, dry_run=True)
+        assert not target.results.exists()
+        merged = merge_results(target, order)
+        assert (dry.taken, dry.here, dry.refused) == (merged.taken, merged.here, merged.refused)
+        assert merged.refused and all("overlaps" in line for line in merged.refused)
+    dry = merge_results(here, [first.results, second.results, narrow.results], dry_run=True)
+    assert (dry.taken, dry.here, len(dry.refused)) == (8, 4, 2)
+    source = batches_of(first, "small")[0].samples_path(first.results)
+    assert f"(taken from {source})" in dry.refused[0]
 
 
 def test_other_glasses_of_the_same_seeds_are_refused(machines, work, comm_self, monkeypatch):

@@ -144,6 +144,10 @@ def test_a_failing_job_is_tried_again_and_named(tmp_path):
     assert cluster.submissions == 2
 
 
+def deaf_to_interrupts():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def test_an_interrupted_run_takes_its_jobs_out_of_the_queue(tmp_path):
     cluster = Cluster(tmp_path, "lsf")
     cluster.fact("delay", "600")
@@ -155,6 +159,7 @@ def test_an_interrupted_run_takes_its_jobs_out_of_the_queue(tmp_path):
             env=cluster.environment,
             stdout=output,
             stderr=output,
+            preexec_fn=deaf_to_interrupts,  # as what a script starts in the background
         )
         wait_for(lambda: "Submitted job" in cluster.log or run.poll() is not None, 300)
         run.send_signal(signal.SIGTERM)

@@ -1,6 +1,9 @@
 """Counting finished samples, and the verbs that only look."""
 
 import json
+import subprocess
+import sys
+from dataclasses import asdict
 
 import pytest
 import yaml
@@ -9,7 +12,9 @@ from glassmodes.campaign.batches import analyse_batch, prepare_batch
 from glassmodes.campaign.config import check_config
 from glassmodes.campaign.failures import Failure, count_refusals, find_failures, render_failures
 from glassmodes.campaign.job_log import JobCounts, JobLog
+from glassmodes.campaign.locks import results_lock
 from glassmodes.campaign.manifest import batches_of, sample_seed
+from glassmodes.campaign.processes import Process, _start_time
 from glassmodes.campaign.progress import (
     CampaignProgress,
     Estimate,
@@ -267,12 +272,15 @@ def test_status_follows_a_run_from_another_terminal(config_file, tmp_path, capfd
     (results / "logs").mkdir(parents=True)
     (results / "logs" / "snakemake.log").write_text(LOG + FAILS, encoding="utf-8")
     write_progress(results, rate=2.0, seconds_left=1.0)
+    lock = results_lock(results)
+    lock.acquire()
     before = sorted(path.name for path in results.rglob("*"))
     words = ["campaign", "status", "--config", str(config_file)]
     assert main([*words, "--json"]) == 0
     status = json.loads(capfd.readouterr().out)
     assert status["run"].startswith("at work")
-    assert status["jobs"] == {"total": 4, "done": 0, "running": 1, "failed": 1, "waiting": 2}
+    jobs = {"total": 4, "done": 0, "running": 1, "failed": 1, "cut_off": 0, "waiting": 2}
+    assert status["jobs"] == jobs
     assert status["failed_jobs"] == 1 and "memory" in status["failures"][0]["reason"]
     work = sum(w["core_hours_left"] for w in status["work"].values())
     assert status["seconds_left"] == pytest.approx(3600 * work / 2, abs=2)
@@ -287,6 +295,39 @@ def test_status_follows_a_run_from_another_terminal(config_file, tmp_path, capfd
     path.write_text(json.dumps(json.loads(path.read_text()) | {"written": 0.0}), encoding="utf-8")
     assert main(words) == 0
     assert "may have been killed" in capfd.readouterr().out
+    lock.release()
+    assert main(words) == 0
+    page = capfd.readouterr().out
+    assert "run: none at work; the last was cut off, last seen" in page
+    assert "0 done, 1 cut off, 2 not started, 1 failed\n" in page
+
+
+@pytest.mark.parametrize("word", [False, True])
+def test_status_after_a_kill_says_that_jobs_were_cut_off(
+    config_file, tmp_path, capfd, monkeypatch, word
+):
+    """The lock names a dead owner; jobs of a scheduler may live on."""
+    monkeypatch.chdir(tmp_path)
+    results = tmp_path / "results"
+    (results / "logs").mkdir(parents=True)
+    (results / "locks").mkdir()
+    (results / "logs" / "snakemake.log").write_text(LOG, encoding="utf-8")
+    if word:
+        write_progress(results, rate=2.0, seconds_left=1.0)
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    alive = asdict(Process.current()) | {"pid": child.pid, "started": _start_time(child.pid)}
+    (results / "locks" / "campaign.lock").write_text(json.dumps(alive), encoding="utf-8")
+    words = ["campaign", "status", "--config", str(config_file)]
+    assert main(words) == 0
+    page = capfd.readouterr().out
+    assert "run: at work" in page and "0 done, 2 at work or in the queue, 2 waiting" in page
+    child.kill()
+    child.wait()
+    child.stdin.close()
+    assert main(words) == 0
+    page = capfd.readouterr().out
+    assert "run: none at work; the last was cut off" in page and " left\n\n" not in page
+    assert "0 done, 1 cut off, 1 at work or in the queue, 2 not started, 0 failed" in page
 
 
 def test_bad_calls_end_in_one_line(config_file, content, tmp_path, capfd):

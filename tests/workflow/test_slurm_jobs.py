@@ -5,7 +5,8 @@ import os
 import pytest
 
 from glassmodes.campaign.locks import LockedError
-from glassmodes.campaign.slurm_jobs import end_left_jobs
+from glassmodes.campaign.slurm_jobs import end_left_jobs, require_answer
+from glassmodes.errors import InputError
 
 NAME = "5d26c2e2-cfbf-4c13-8eb7-9d7971d0bf94"
 
@@ -59,9 +60,33 @@ def test_jobs_that_do_not_end_are_named(queue, log, tmp_path):
         end_left_jobs(log, wait_s=0)
 
 
-def test_a_scheduler_that_does_not_answer_is_one_line(queue, log, tmp_path):
+@pytest.fixture
+def silent(tmp_path, queue):
+    """Let squeue fail as it does where no controller answers."""
     words = "echo 'line one' >&2; echo 'Unable to contact slurm controller' >&2; exit 1"
-    (tmp_path / "bin" / "squeue").write_text(f"#!/bin/bash\n{words}\n")
-    with pytest.raises(LockedError, match="squeue fails: Unable to contact") as caught:
+    for name in ("squeue", "sbatch"):
+        (tmp_path / "bin" / name).write_text(f"#!/bin/bash\n{words}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+
+
+def test_a_scheduler_that_does_not_answer_is_one_line(silent, log):
+    with open(log, "a") as file:
+        file.write("Job 3 has been submitted with SLURM jobid 12 (log: x).\n")
+    with pytest.raises(LockedError, match=r"squeue: Unable to contact .* or remove ") as caught:
         end_left_jobs(log)
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_that_could_submit_nothing_does_not_block_the_next(silent, log):
+    assert end_left_jobs(log) == []
+
+
+def test_a_campaign_is_not_handed_to_a_scheduler_that_does_not_answer(silent):
+    with pytest.raises(InputError, match="does not answer: squeue: Unable to contact"):
+        require_answer()
+
+
+def test_a_campaign_is_not_handed_to_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match="there is no sbatch"):
+        require_answer()

@@ -74,6 +74,8 @@ TABLE_FILES = [
 FIT_FILES = [f"{RESULTS}/{TABLES[name].path}" for name in tables_of(CAMPAIGN, "fits/")]
 COMPARISON_FILE = f"{RESULTS}/{TABLES['comparison'].path}"
 REPORT = f"{RESULTS}/report.html"
+BATCH_FILES = SAMPLE_FILES + ANALYSIS_FILES + SLICE_FILES
+LATER_FILES = [*TABLE_FILES, *FIT_FILES, COMPARISON_FILE]
 FIGURES = figures_of(CAMPAIGN)
 FIGURE_FILES = [f"{RESULTS}/figures/{name}.{kind}" for name in FIGURES for kind in ("pdf", "png")]
 

@@ -28,7 +28,7 @@ from glassmodes.campaign.config import CampaignConfig
 from glassmodes.campaign.products import tables_of
 from glassmodes.campaign.table_schema import TABLES
 from glassmodes.campaign.versions import STAGE_VERSIONS
-from glassmodes.errors import GlassmodesError, InputError
+from glassmodes.errors import GlassmodesError, InputError, printable
 
 TOLERANCE = 1e-7
 """Of numbers in tables that other versions of libraries made; tables carry ten digits."""
@@ -37,6 +37,7 @@ ROUND_OFF = 1e-14
 
 _SPARE_BYTES = 8 * 2**30
 _RECORDS = ("results/samples/", "results/analyses/")
+_CHECKSUMS = "SHA256SUMS"
 
 
 class ArchiveDiffers(GlassmodesError):
@@ -64,6 +65,7 @@ def verify_archive(path: Path) -> dict[str, Any]:
 def verify_folder(folder: Path) -> dict[str, Any]:
     """Verify an unpacked archive; its own files are left as they are."""
     digests = _verify_checksums(folder)
+    _refuse_strangers(folder, digests)
     about = _read_json(folder, "datapackage.json").get("glassmodes")
     if not isinstance(about, dict):
         raise InputError("datapackage.json does not say what the archive holds")
@@ -85,7 +87,7 @@ def verify_folder(folder: Path) -> dict[str, Any]:
 
 
 def _verify_checksums(folder: Path) -> dict[str, str]:
-    digests = read_checksums(folder / "SHA256SUMS")
+    digests = read_checksums(folder / _CHECKSUMS)
     inside = folder.resolve()
     for name, digest in digests.items():
         path = folder / name
@@ -95,6 +97,25 @@ def _verify_checksums(folder: Path) -> dict[str, str]:
             if hashlib.file_digest(file, "sha256").hexdigest() != digest:
                 raise InputError(f"{name} does not match its checksum; the archive is damaged")
     return digests
+
+
+def _refuse_strangers(folder: Path, digests: dict[str, str]) -> None:
+    """Raise `InputError` if anything but folders lies there that has no checksum."""
+    known = {_CHECKSUMS, *digests}
+    strangers = []
+    for place, folders, files in os.walk(folder, onerror=_unreadable):
+        here = Path(place)
+        found = [here / name for name in files]
+        found += [here / name for name in folders if (here / name).is_symlink()]
+        names = (path.relative_to(folder).as_posix() for path in found)
+        strangers += [name for name in names if name not in known]
+    if strangers:
+        name = printable(min(strangers)[:200]).replace("\n", " ")
+        raise InputError(f"{name} has no checksum in {_CHECKSUMS}: it is no part of the archive")
+
+
+def _unreadable(error: OSError) -> None:
+    raise InputError(f"a folder of the archive cannot be read ({error.strerror})") from error
 
 
 def _read_json(folder: Path, name: str) -> dict[str, Any]:

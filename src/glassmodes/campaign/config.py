@@ -61,10 +61,12 @@ class Campaign(Section):
 class Statistics(Section):
     """How tables, fits and comparison treat the samples."""
 
-    bootstrap_resamples: int = key(1000, "bootstrap resamples over samples", "1", ge=10)
+    bootstrap_resamples: int = key(1000, "bootstrap resamples over samples", "1", ge=10, le=100_000)
     bootstrap_seed: int = key(0, "seed of the resampling", "1", ge=0)
     confidence: float = key(0.95, "of the confidence intervals", "1", gt=0, lt=1)
-    bins_per_decade: int = key(20, "logarithmic bins of the density of states", "1/decade", ge=1)
+    bins_per_decade: int = key(
+        20, "logarithmic bins of the density of states", "1/decade", ge=1, le=1000
+    )
     phonon_fraction: float = key(
         0.8, "fits of the non-phononic modes end at this part of the first phonon", "1", gt=0
     )
@@ -108,6 +110,7 @@ class Ensemble(Section):
         "minutes here and 15 to 60 minutes on a cluster; another size later computes nothing again",
         "1",
         ge=1,
+        le=10_000_000,
     )
     ranks: int = key(
         1,
@@ -115,6 +118,7 @@ class Ensemble(Section):
         "rank each) to its analysis; 1: one rank takes the whole batch",
         "1",
         ge=1,
+        le=1_000_000,
     )
     seed: int | None = key(
         None, "replaces the campaign's seed; null: that of the campaign", "1", ge=0, lt=2**63

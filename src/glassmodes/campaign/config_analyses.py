@@ -18,7 +18,7 @@ class Modes(Section):
     """Lowest vibrational modes."""
 
     count: int | None = key(
-        None, "lowest modes of each sample; null: as many as `below` says", "1", ge=1
+        None, "lowest modes of each sample; null: as many as `below` says", "1", ge=1, le=10**9
     )
     below: float | None = key(
         None,
@@ -47,7 +47,7 @@ class Moduli(Section):
 class Dipoles(Section):
     """Stiffness of the response to dipoles of forces on random contacts."""
 
-    count: int = key(50, "contacts drawn in each sample", "1", ge=1)
+    count: int = key(50, "contacts drawn in each sample", "1", ge=1, le=10**9)
 
 
 class Grid(Section):
@@ -95,7 +95,9 @@ class Spectra(Section):
         gt=0,
     )
     points: int = key(200, "points of the linear frequency grid", "1", ge=2, le=100_000)
-    vectors: int = key(16, "random vectors behind D(w); its error falls with their root", "1", ge=2)
+    vectors: int = key(
+        16, "random vectors behind D(w); its error falls with their root", "1", ge=2, le=100_000
+    )
     strains: StrainNames | None = key(
         None, "strains of the correlator, such as xy; null: xy, xz, yz, ... of the dimension"
     )

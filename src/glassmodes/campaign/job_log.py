@@ -68,17 +68,18 @@ class Job:
 
 @dataclass(frozen=True)
 class JobCounts:
-    """How many jobs are in which state."""
+    """How many jobs are in which state; `cut_off` are those that ended with their run."""
 
     total: int
     done: int
     running: int
     failed: int
+    cut_off: int = 0
 
     @property
     def waiting(self) -> int:
         """Jobs that Snakemake has not started yet."""
-        return max(0, self.total - self.done - self.running - self.failed)
+        return max(0, self.total - self.done - self.running - self.failed - self.cut_off)
 
 
 class JobLog:
@@ -118,16 +119,22 @@ class JobLog:
             self._take(line.decode("utf-8", "replace").rstrip())
         return self
 
-    def counts(self) -> JobCounts:
-        """Return how many jobs are in which state, jobs without a command left out."""
+    def counts(self, ended: bool = False) -> JobCounts:
+        """Return how many jobs are in which state, jobs without a command left out.
+
+        ended : whether Snakemake is gone; its own jobs are then cut off, but not those that it
+        handed to a scheduler.
+        """
         jobs = [job for job in self.jobs.values() if job.rule not in _TARGETS]
         states = [job.state for job in jobs]
         done, failed = states.count("done"), states.count("failed")
+        lost = sum(job.state == "running" and not job.submitted for job in jobs) if ended else 0
         return JobCounts(
             max(self.total - 1, len(jobs)) if self.total else len(jobs),
             done,
-            states.count("running"),
+            states.count("running") - lost,
             failed,
+            lost,
         )
 
     def __iter__(self) -> Iterator[Job]:

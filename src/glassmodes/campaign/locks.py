@@ -66,7 +66,7 @@ class Lock:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         while not self._try():
-            owner = self._owner()
+            owner = self.owner()
             dying = owner is not None and not owner.alive
             if time.monotonic() - started >= (max(self.wait_s, DYING_S) if dying else self.wait_s):
                 raise LockedError(self._refusal(owner))
@@ -114,7 +114,7 @@ class Lock:
 
     def _try_without_flock(self) -> bool:
         """Take the lock by putting a finished file in place, which only one can."""
-        owner = self._owner()
+        owner = self.owner()
         if owner is None or not owner.alive:
             # Of several that find the same dead owner one moves its file away.
             with contextlib.suppress(FileNotFoundError):
@@ -138,7 +138,8 @@ class Lock:
         self.descriptor, self._flocked = descriptor, False
         return True
 
-    def _owner(self) -> Process | None:
+    def owner(self) -> Process | None:
+        """Return the last owner that did not give the lock back, None if there is none."""
         with contextlib.suppress(OSError):
             return Process.from_json(self.path.read_text(encoding="utf-8"))
         return None
@@ -151,6 +152,12 @@ def results_lock(results: Path) -> Lock:
     """Return the lock of a results folder: one campaign at a time writes there."""
     path = Path(results) / "locks" / "campaign.lock"
     return Lock(path, f"the campaign in {Path(results).absolute()}", keep=True)
+
+
+def results_in_work(results: Path) -> bool:
+    """Tell whether somebody holds the lock of a results folder, without taking or making it."""
+    owner = results_lock(results).owner()
+    return owner is not None and owner.alive
 
 
 def claim_results(results: Path) -> Lock | None:

@@ -35,11 +35,33 @@ class Merged:
         Files that were taken, and files whose records were here already.
     refused : list of str
         One line for each file or batch that was not taken, with the reason.
+    sources : dict
+        By folder of the campaign and file name, which file was taken for it, or would be: so a
+        dry run counts as the merge does.
     """
 
     taken: int = 0
     here: int = 0
     refused: list[str] = field(default_factory=list)
+    sources: dict[Path, dict[str, Path]] = field(default_factory=dict)
+
+    def content_of(self, path: Path) -> Path:
+        """Return the file that holds what lies, or would lie, at a path of the campaign."""
+        return self.sources.get(path.parent, {}).get(path.name, path)
+
+    def take(self, results: Path, source: Path, target: Path) -> None:
+        """Count a file that is taken for a path, and for its second name."""
+        self.taken += 1
+        places = [target]
+        if not target.is_relative_to(kept.roots(results)[1]):
+            places.append(kept.second_name(results, target))
+        for place in places:
+            self.sources.setdefault(place.parent, {})[place.name] = source
+
+    def files_in(self, folder: Path) -> list[Path]:
+        """Return the batch files that lie, or would lie, in a folder of the campaign."""
+        taken = {folder / name for name in self.sources.get(folder, ())}
+        return sorted(taken.union(folder.glob("*.h5")))
 
 
 @dataclass(frozen=True)
@@ -115,7 +137,7 @@ def _take_batch(
         reason = f"the configuration plans samples 0 to {planned - 1} only; raise samples first"
     own = None
     if reason is None:
-        own, reason = _our_samples(config, foreign, fingerprint(settings[SAMPLES]))
+        own, reason = _our_samples(config, foreign, fingerprint(settings[SAMPLES]), merged)
     if reason is not None:
         merged.refused.append(f"{samples}: {reason}")
         return
@@ -134,12 +156,12 @@ def _take_batch(
         target = kept.path_of(root, foreign.batch, name)
         if name == SAMPLES and own is not None:
             merged.here += 1
-        elif _is_made_with(target, fingerprint(settings[name])):
+        elif _is_made_with(merged.content_of(target), fingerprint(settings[name])):
             merged.here += 1
         else:
-            merged.taken += 1
             if not dry_run:
                 _place(config, path, target, link)
+            merged.take(config.results, path, target)
     if not dry_run:
         _take_timings(config, foreign)
 
@@ -158,22 +180,27 @@ def _what_is_wrong(path: Path, settings: dict[str, Any]) -> str | None:
 
 
 def _our_samples(
-    config: CampaignConfig, foreign: _Foreign, wanted: str
+    config: CampaignConfig, foreign: _Foreign, wanted: str, merged: Merged
 ) -> tuple[Path | None, str | None]:
     """Return our file of the same samples, or why theirs are in conflict with ours."""
     mine = foreign.batch
     for root in kept.roots(config.results):
-        for path in sorted(mine.samples_path(root).parent.glob("*.h5")):
+        for path in merged.files_in(mine.samples_path(root).parent):
             covered = range_of(path.stem)
             if covered is None or covered[0] >= mine.last or mine.first >= covered[1]:
                 continue
-            if not _is_made_with(path, wanted):
+            content = merged.content_of(path)
+            if not _is_made_with(content, wanted):
                 continue
+            where = str(path) if content == path else f"{path} (taken from {content})"
             if covered == (mine.first, mine.last):
-                if content_digest(path) == content_digest(foreign.files[SAMPLES]):
+                if content_digest(content) == content_digest(foreign.files[SAMPLES]):
                     return path, None
-                return None, f"in conflict with {path}: other glasses of the same seeds"
-            return None, f"in conflict with {path}, which holds some of these samples"
+                return None, f"in conflict with {where}: other glasses of the same seeds"
+            return None, (
+                f"its range {mine.id} overlaps {path.stem} of the same settings and seed; "
+                f"kept is {where}"
+            )
     return None, None
 
 

@@ -154,6 +154,7 @@ def _take_batch(
     config: CampaignConfig, batch: Batch, name: str, wanted: str, scratch: Path, count: Count
 ) -> None:
     target = kept.path_of(scratch, batch, name)
+    damaged = False
     for root in kept.roots(config.results):
         path = kept.path_of(root, batch, name)
         if not path.is_file():
@@ -161,7 +162,9 @@ def _take_batch(
         try:
             records = read_records(path)
         except InputError:
-            count.damaged.append(str(path))
+            if not damaged:  # the second name is mostly one of the same file
+                count.damaged.append(str(path))
+            damaged = True
             continue
         if records.header.fingerprint != wanted:
             if root == config.results:

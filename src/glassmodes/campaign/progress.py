@@ -21,6 +21,7 @@ from glassmodes.campaign.cost_laws import STAGES
 from glassmodes.campaign.efficiency import in_one_line, measure_jobs, summarise
 from glassmodes.campaign.failures import count_refusals, find_failures
 from glassmodes.campaign.job_log import JobCounts, JobLog
+from glassmodes.campaign.locks import results_in_work
 from glassmodes.campaign.manifest import Batch, build_manifest
 from glassmodes.files import write_bytes
 
@@ -228,17 +229,24 @@ def _progress_path(results: Path) -> Path:
     return results / "logs" / "progress.json"
 
 
-def _run_state(results: Path) -> tuple[str, float | None]:
-    """Return in words whether a run is at work, and its rate."""
+def _run_state(results: Path, in_work: bool, begun: bool) -> tuple[str, float | None]:
+    """Return in words whether a run is at work, and its rate.
+
+    in_work, begun : whether the lock of the results is held, and whether any job ever started.
+    """
     try:
         content = json.loads(_progress_path(results).read_text(encoding="utf-8"))
         age, ended = time.time() - float(content["written"]), str(content["ended"])
         rate = float(content["rate"])
     except (OSError, ValueError, KeyError, TypeError):
-        return "none so far", None
+        if not begun:
+            return "none so far", None
+        return ("at work, just started" if in_work else "none at work; the last was cut off"), None
     ago = f"{render_duration(max(1.0, age))} ago"
     if ended:
         return f"{ended} {ago}", None
+    if not in_work:
+        return f"none at work; the last was cut off, last seen {ago}", None
     if age > _STALE_S:
         return f"last seen {ago}; it may have been killed", None
     return f"at work, last seen {ago}", rate if rate > 0 else None
@@ -256,10 +264,11 @@ def describe_status(config: CampaignConfig) -> dict[str, Any]:
     """
     progress = CampaignProgress(config)
     counts = progress.count()
-    state, rate = _run_state(config.results)
+    in_work = results_in_work(config.results)
     log = JobLog(snakemake_log(config.results)).read()
     failures = find_failures(log)
-    jobs = log.counts()
+    jobs = log.counts(ended=not in_work)
+    state, rate = _run_state(config.results, in_work, jobs.total > 0)
     rows = summarise(measure_jobs(config))
     refused = count_refusals(config, progress.batches)
     return {
@@ -295,10 +304,14 @@ def render_status(status: Mapping[str, Any]) -> str:
     lines = [f"run: {status['run']}"]
     if status["jobs"]:
         jobs = status["jobs"]
-        lines.append(
-            f"jobs of the last run: {jobs['done']} done, {jobs['running']} at work or in the "
-            f"queue, {jobs['waiting']} waiting, {jobs['failed']} failed"
-        )
+        words = [f"{jobs['done']} done"]
+        if jobs["cut_off"]:
+            words.append(f"{jobs['cut_off']} cut off")
+        if jobs["running"] or not jobs["cut_off"]:
+            words.append(f"{jobs['running']} at work or in the queue")
+        waiting = "not started" if jobs["cut_off"] else "waiting"
+        words += [f"{jobs['waiting']} {waiting}", f"{jobs['failed']} failed"]
+        lines.append(f"jobs of the last run: {', '.join(words)}")
     lines += ["", f"{'stage':10}{'samples':>20}{'of its work':>14}{'core-hours left':>18}"]
     for stage in STAGES:
         if stage in status:

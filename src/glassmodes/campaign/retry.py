@@ -9,6 +9,8 @@ only.
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from glassmodes.campaign import kept
 from glassmodes.campaign.config import WINDOWS, CampaignConfig
 from glassmodes.campaign.damage import files_of
+from glassmodes.campaign.failures import count_refusals
 from glassmodes.campaign.manifest import Batch, build_manifest
 from glassmodes.campaign.records import (
     DamagedError,
@@ -27,6 +30,7 @@ from glassmodes.campaign.records import (
     set_aside,
     write_batch,
 )
+from glassmodes.errors import nearest, printable
 
 
 def retry_refused(config: CampaignConfig, reason: str = "") -> int:
@@ -41,6 +45,7 @@ def retry_refused(config: CampaignConfig, reason: str = "") -> int:
     Notes
     -----
     A sample refused by several analyses counts once.  Reads the records of all batch files.
+    Where no sample has the reason, a line on stderr says which reasons there are.
     """
     samples: set[tuple[str, int]] = set()
     for batch in build_manifest(config):
@@ -58,7 +63,19 @@ def retry_refused(config: CampaignConfig, reason: str = "") -> int:
             path.unlink()
             records, again = refusals[path]
             samples |= {(batch.ensemble, int(k)) for k in np.asarray(records["index"])[again]}
+    if reason and not samples:
+        print(f"glassmodes: {_no_such_reason(config, reason)}", file=sys.stderr)
     return len(samples)
+
+
+def _no_such_reason(config: CampaignConfig, reason: str) -> str:
+    """Say which reasons there are, with their samples."""
+    counts: Counter[str] = Counter()
+    for (_, _, found), samples in count_refusals(config).items():
+        counts[found] += samples
+    there = ", ".join(f"{found} ({counts[found]})" for found in sorted(counts))
+    said = f"the reasons there are: {there}" if there else "none was refused at all"
+    return printable(f"no sample was refused for {reason!r}; {said}{nearest(reason, counts)}")
 
 
 def _refusals(path: Path, reason: str) -> tuple[Records, NDArray[np.bool_]] | None:

@@ -35,8 +35,8 @@ from glassmodes.campaign.processes import (
 from glassmodes.campaign.progress import STAGES, render_duration, snakemake_log
 from glassmodes.campaign.provenance import COMMAND_VARIABLE, typed_command
 from glassmodes.campaign.retry import retry_refused
-from glassmodes.campaign.site_profile import jobs_at_a_time
-from glassmodes.campaign.slurm_jobs import end_left_jobs
+from glassmodes.campaign.site_profile import executor_of, jobs_at_a_time
+from glassmodes.campaign.slurm_jobs import end_left_jobs, require_answer
 from glassmodes.campaign.stale import announce
 from glassmodes.campaign.stopping import SAME_REQUEST_S, SIGNALS
 from glassmodes.campaign.watching import Watch
@@ -133,6 +133,8 @@ def run_campaign(config: CampaignConfig, request: RunRequest) -> dict[str, Any]:
     state = Path(".snakemake")
     here = Lock(state / "glassmodes.run.lock", "the campaign in this folder", keep=True)
     with here, results_lock(config.results) as there:
+        if executor_of(request.profile) == "slurm":
+            require_answer()
         _end_left_jobs(config)
         _clear_dead_lock(state)
         _make_ready(config, request)
@@ -272,6 +274,8 @@ def _start(command: list[str], locks: tuple[Lock, ...], output: Any) -> subproce
 def _prepare_child(parent: int, alone: bool) -> None:
     if alone:  # out of the terminal's group: a Ctrl-C comes to us, and once from here
         os.setpgid(0, 0)
+    # Scripts start what they put into the background deaf to Ctrl-C; Snakemake has to hear ours.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     die_with_parent(parent=parent)
 
 

@@ -59,6 +59,11 @@ def read_limits(profile: Path | None) -> Limits:
     return Limits(minutes, megabytes, overhead or 0)
 
 
+def executor_of(profile: Path | None) -> str:
+    """Return what starts the jobs of a profile: ``local``, ``slurm``, ``cluster-generic``."""
+    return "local" if profile is None else str(_read(profile).get("executor", "local"))
+
+
 def jobs_at_a_time(cores: int | None, profile: Path | None) -> int:
     """Return how many ranks may run at a time: cores here, or the jobs that a profile allows."""
     if profile is not None:

@@ -9,6 +9,7 @@ its sample and keeps it.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 from glassmodes.campaign.locks import LockedError
+from glassmodes.errors import InputError
 
 WAIT_S = 180.0
 """How long jobs may take to end: Slurm's KillWait, and some slowness."""
@@ -23,6 +25,23 @@ WAIT_S = 180.0
 _POLL_S = 1.0
 _CLIENT_S = 60.0
 _RUN_ID = re.compile(rb"^SLURM run ID: ([\w-]{36,87})\s*$", re.MULTILINE)
+_SUBMITTED = re.compile(rb"has been submitted with SLURM jobid")
+
+
+def require_answer() -> None:
+    """Ask Slurm for an answer before a campaign is handed to it.
+
+    Raises
+    ------
+    InputError
+        If its commands are not here, or its controller does not answer.
+    """
+    if shutil.which("sbatch") is None:
+        raise InputError("the profile submits to Slurm, but there is no sbatch on this machine")
+    try:
+        _ask(["squeue", "--noheader", "--me", "--states=RUNNING"])
+    except _NoAnswerError as error:
+        raise InputError(f"the profile submits to Slurm, which does not answer: {error}") from error
 
 
 def end_left_jobs(log: Path, wait_s: float = WAIT_S) -> list[str]:
@@ -43,12 +62,13 @@ def end_left_jobs(log: Path, wait_s: float = WAIT_S) -> list[str]:
     name = _run_name(log)
     if name is None or shutil.which("squeue") is None:
         return []
-    left = _queued(name)
+    left = _queued(name, log)
     if not left:
         return []
-    _call(["scancel", *left])
+    with contextlib.suppress(_NoAnswerError):  # the queue says below whether they end
+        _ask(["scancel", *left])
     deadline = time.monotonic() + wait_s
-    while _queued(name):
+    while _queued(name, log):
         if time.monotonic() > deadline:
             raise LockedError(
                 f"jobs of a killed run are still in the queue of Slurm ({' '.join(left)}); "
@@ -68,19 +88,28 @@ def _run_name(log: Path) -> str | None:
     return found[1].decode() if found else None
 
 
-def _queued(name: str) -> list[str]:
-    lines = _call(["squeue", "--noheader", "--format=%A", f"--name={name}"]).splitlines()
+def _queued(name: str, log: Path) -> list[str]:
+    try:
+        lines = _ask(["squeue", "--noheader", "--format=%A", f"--name={name}"]).splitlines()
+    except _NoAnswerError as error:
+        if not _SUBMITTED.search(log.read_bytes()):
+            return []
+        raise LockedError(
+            f"jobs of a killed run may be in the queue of Slurm, which does not answer: {error}; "
+            f"run again where it does, or remove {log} if none of its jobs can be left"
+        ) from error
     return sorted({line.strip() for line in lines if line.strip().isdigit()}, key=int)
 
 
-def _call(command: list[str]) -> str:
+class _NoAnswerError(Exception):
+    """Why a command of Slurm gave no answer."""
+
+
+def _ask(command: list[str]) -> str:
     try:
         return subprocess.run(
             command, check=True, capture_output=True, text=True, timeout=_CLIENT_S
         ).stdout
     except (OSError, subprocess.SubprocessError) as error:
         said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
-        raise LockedError(
-            f"jobs of a killed run may be in the queue, but {command[0]} fails: "
-            f"{said[-1] if said else error}"
-        ) from error
+        raise _NoAnswerError(f"{command[0]}: {said[-1] if said else error}") from error
