@@ -5,6 +5,7 @@ the Slurm executor spends most of its time waiting.  A test asks one scenario fo
 The profiles are the shipped ones but for their blocks of site facts.
 """
 
+import contextlib
 import fcntl
 import os
 import re
@@ -150,8 +151,11 @@ class Campaign:
 
     def parts(self):
         """Return the finished samples of batches in work, with what tells one file from another."""
-        files = (self.results / "parts").rglob("[0-9]*.h5")
-        return {path.name: path.stat().st_ino for path in files}
+        found = {}
+        for path in (self.results / "parts").rglob("[0-9]*.h5"):
+            with contextlib.suppress(FileNotFoundError):  # merged since it was listed
+                found[path.name] = path.stat().st_ino
+        return found
 
     def parts_by_path(self):
         """Return the paths of the finished samples of batches in work."""
