@@ -199,12 +199,12 @@ def _write_file(path: Path, name: str, size: int, content: IO[bytes], target: Pa
 class _Header(tarfile.TarInfo):
     """A header of a tar whose extensions, which are read into memory, are short."""
 
-    @classmethod
-    def frombuf(cls, buf, encoding, errors):
-        header = super().frombuf(buf, encoding, errors)
-        if header.type not in tarfile.REGULAR_TYPES and header.size > _HEADER_BYTES:
+    def _proc_member(self, archive):
+        # Where tarfile lets a subclass in before it reads what follows a header; newer versions of
+        # it no longer go through `frombuf`.
+        if self.type not in tarfile.REGULAR_TYPES and self.size > _HEADER_BYTES:
             raise InputError("an archive with a header of more than 64 kB is refused")
-        return header
+        return super()._proc_member(archive)
 
 
 @contextmanager
